@@ -1,0 +1,35 @@
+# Two commands set up everything on a fresh machine with Python >= 3.11 and make:
+#   make demo    the main job on the shipped logs
+#   make test    lint, types, import contracts, all tests
+PYTHON ?= python3
+VENV   := .venv
+BIN    := $(VENV)/bin
+ARGS   ?=
+STAMP  := $(VENV)/.installed
+
+.PHONY: demo test check bench clean
+
+$(STAMP): pyproject.toml
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --upgrade "pip>=25.1"
+	$(BIN)/python -m pip install --quiet -e ".[all]" --group dev
+	touch $@
+
+demo: $(STAMP)
+	$(BIN)/battlife demo --out demo-out
+
+check: $(STAMP)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+test: check
+	$(BIN)/pytest -n auto $(ARGS)
+
+bench: $(STAMP)
+	$(BIN)/python -m pip install --quiet --group bench
+	$(BIN)/pytest benchmarks --benchmark-only $(ARGS)
+
+clean:
+	rm -rf $(VENV) demo-out

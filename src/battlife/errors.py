@@ -31,7 +31,7 @@ class BattlifeError(Exception):
         self.message = message
         self.hint = hint
 
-    def __reduce__(self) -> tuple[type["BattlifeError"], tuple[str, str]]:
+    def __reduce__(self) -> tuple[type["BattlifeError"], tuple[object, ...]]:
         return type(self), (self.message, self.hint)
 
 
@@ -79,5 +79,5 @@ class EstimateError(BattlifeError):
         super().__init__(message, hint)
         self.reasons = reasons
 
-    def __reduce__(self) -> tuple[type["BattlifeError"], tuple[object, ...]]:  # type: ignore[override]
+    def __reduce__(self) -> tuple[type["BattlifeError"], tuple[object, ...]]:
         return type(self), (self.message, self.hint, self.reasons)

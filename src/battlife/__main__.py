@@ -1,0 +1,22 @@
+"""Entry point of the command line: errors become messages and exit codes."""
+
+import os
+import sys
+
+
+def main() -> None:
+    """Run the command line and exit with the contract's code."""
+    from battlife.cli import run
+
+    try:
+        code = run(sys.argv[1:])
+        sys.stdout.flush()
+    except BrokenPipeError:
+        # The reader of our output went away (`battlife … | head`): not an error.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        code = 0
+    sys.exit(code)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,90 @@
+"""How every verb talks: results on stdout, everything else on stderr."""
+
+import json
+import sys
+from collections.abc import Mapping
+from typing import Annotated, Any
+
+import typer
+
+from battlife.errors import BattlifeError
+
+JsonOption = Annotated[
+    bool, typer.Option("--json", help="One JSON object per line on stdout.")
+]
+QuietOption = Annotated[
+    bool, typer.Option("--quiet", "-q", help="No progress and no warnings.")
+]
+
+
+class Output:
+    """Prints results and collects the exit code of the first failure.
+
+    Parameters
+    ----------
+    json_lines : one JSON object per line on stdout, nothing else there
+    quiet : no progress, no warnings
+    """
+
+    def __init__(self, json_lines: bool, quiet: bool) -> None:
+        self.json_lines = json_lines
+        self.quiet = quiet
+        self.exit_code = 0
+
+    @property
+    def interactive(self) -> bool:
+        """Whether progress may be drawn."""
+        return not self.quiet and sys.stderr.isatty()
+
+    def row(self, row: Mapping[str, Any]) -> None:
+        """Print one JSON line, only in JSON mode."""
+        if self.json_lines:
+            text = json.dumps(row, ensure_ascii=False, allow_nan=False)
+            print(text, flush=True)
+
+    def text(self, line: str = "") -> None:
+        """Print a line for people, only out of JSON mode."""
+        if not self.json_lines:
+            print(line)
+
+    def note(self, line: str) -> None:
+        """Print a remark on stderr unless quiet."""
+        if not self.quiet:
+            print(line, file=sys.stderr)
+
+    def failure(self, source: str, error: BattlifeError) -> None:
+        """Report one failed input; the first one decides the exit code."""
+        from battlife.pipeline.rows import SCHEMA, error_row
+
+        self.exit_code = self.exit_code or error.exit_code
+        self.row(
+            {
+                "schema": SCHEMA,
+                "source": source,
+                "status": "error",
+                "error": error_row(error),
+            }
+        )
+        print(f"error: {error.message}", file=sys.stderr)
+        if error.hint:
+            print(f"hint:  {error.hint}", file=sys.stderr)
+
+
+def quantity_text(measured: Mapping[str, Any] | None, digits: int = 4) -> str:
+    """Return a measured object as text with its k = 2 interval, "–" if missing."""
+    if measured is None or measured.get("value") is None:
+        return "–"
+    unit = measured["unit"]
+    scale, shown_unit = (100.0, "%") if unit == "1" else (1.0, unit)
+    value = measured["value"] * scale
+    if measured.get("uncertainty") is None:
+        return f"{value:.{digits}g} {shown_unit}"
+    half = 2 * measured["uncertainty"] * scale
+    decimals = max(0, min(6, digits - 1 - _exponent(value)))
+    return f"{value:.{decimals}f} ± {half:.{decimals}f} {shown_unit}"
+
+
+def _exponent(value: float) -> int:
+    import math
+
+    return math.floor(math.log10(abs(value))) if value else 0

@@ -1,0 +1,53 @@
+"""``battlife convert``: the same data in another format."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from battlife.cli._options import (
+    FormatOption,
+    MappingOption,
+    NominalOption,
+    OperatorOption,
+    UnitOption,
+    UnitsOption,
+)
+from battlife.cli._output import JsonOption, Output, QuietOption
+
+NAME = "convert"
+
+
+def command(
+    sources: Annotated[list[Path], typer.Argument(help="Log files or archives.")],
+    output: Annotated[
+        Path,
+        typer.Option("-o", "--output", help="NAME.h5, NAME.bdf.csv or .bdf.parquet."),
+    ],
+    format_name: FormatOption = None,
+    mapping: MappingOption = None,
+    units: UnitsOption = None,
+    unit: UnitOption = None,
+    nominal_ah: NominalOption = None,
+    operator: OperatorOption = "",
+    json_lines: JsonOption = False,
+    quiet: QuietOption = False,
+) -> int:
+    """Convert logs to a sealed archive or to the Battery Data Format."""
+    from battlife.pipeline.converting import convert
+    from battlife.pipeline.sources import LoadOptions
+
+    out = Output(json_lines, quiet)
+    options = LoadOptions(
+        format=format_name,
+        mapping=mapping,
+        units_file=units,
+        unit=unit,
+        nominal_ah=nominal_ah,
+    )
+    for row in convert(sources, output, options, operator):
+        out.row(row)
+        out.text(f"{row['output']}: {row['n_samples']} records of {row['units']}")
+        for notice in row["notices"]:
+            out.note(f"  {notice['severity']}: {notice['message']}")
+    return out.exit_code

@@ -1,0 +1,71 @@
+"""``battlife info``: what is in a file."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from battlife.cli._options import FormatOption, MappingOption, UnitsOption
+from battlife.cli._output import JsonOption, Output, QuietOption
+
+NAME = "info"
+
+
+def command(
+    files: Annotated[list[Path], typer.Argument(help="Log files or archives.")],
+    format_name: FormatOption = None,
+    mapping: MappingOption = None,
+    units: UnitsOption = None,
+    json_lines: JsonOption = False,
+    quiet: QuietOption = False,
+) -> int:
+    """Say what is in each file: format, units, samples, channels, warnings."""
+    from battlife.errors import BattlifeError
+    from battlife.pipeline.convert import info_row
+    from battlife.pipeline.sources import LoadOptions, load_file
+
+    out = Output(json_lines, quiet)
+    options = LoadOptions(format=format_name, mapping=mapping, units_file=units)
+    for path in files:
+        try:
+            row = info_row(path, load_file(path, options))
+        except BattlifeError as error:
+            out.failure(str(path), error)
+            continue
+        out.row(row)
+        if not json_lines:
+            _show(out, row)
+    return out.exit_code
+
+
+def _show(out: Output, row: Mapping[str, Any]) -> None:
+    out.text(f"{row['source']}")
+    out.text(f"  format     {row['format']}")
+    out.text(f"  unit       {', '.join(row['units'])}")
+    out.text(f"  records    {row['n_samples']} in {row['n_segments']} segment(s)")
+    if row["n_steps"]:
+        out.text(f"  steps      {row['n_steps']}")
+    if row["n_spectra"]:
+        out.text(f"  spectra    {row['n_spectra']}")
+    if row["n_cycles"] is not None:
+        out.text(f"  cycles     {row['n_cycles']} by the tester's own counter")
+    out.text(f"  duration   {_duration(row['duration_s'])}")
+    for name in ("voltage_v", "current_a"):
+        span = row[name]
+        if isinstance(span, dict):
+            low, high, unit = span["min"], span["max"], span["unit"]
+            out.text(f"  {name[:-2]:<10} {low:g} to {high:g} {unit}")
+    out.text(f"  channels   {', '.join(row['channels']) or 'none'}")
+    out.text(f"  sha256     {row['sha256']}")
+    for notice in row["notices"]:
+        out.note(f"  {notice['severity']}: {notice['message']}")
+
+
+def _duration(seconds: object) -> str:
+    if not isinstance(seconds, (int, float)):
+        return "–"
+    if seconds < 120:
+        return f"{seconds:.1f} s"
+    hours, rest = divmod(round(seconds), 3600)
+    return f"{hours} h {rest // 60:02d} min"

@@ -1,0 +1,89 @@
+"""Run methods on the units of a source."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from battlife.errors import EstimateError, InputError
+from battlife.estimators import build
+from battlife.grading import load_policy
+from battlife.model import Estimate, Pack, Trace
+from battlife.pipeline.evaluate import GRADING_METHODS, with_sensor
+from battlife.pipeline.sources import LoadOptions, load_units_of
+
+
+@dataclass(frozen=True)
+class UnitEstimates:
+    """What was estimated for one unit."""
+
+    unit_id: str
+    trace: Trace
+    pack: Pack
+    estimates: tuple[Estimate, ...]
+
+
+def parse_settings(pairs: Sequence[str]) -> dict[str, str]:
+    """Return ``key=value`` texts as a dict.
+
+    Raises
+    ------
+    InputError
+        No "=", an empty key, or a repeated one.
+    """
+    settings: dict[str, str] = {}
+    for pair in pairs:
+        key, sign, value = pair.partition("=")
+        key = key.strip()
+        if not sign or not key:
+            raise InputError(f"--set {pair!r}: not key=value", "e.g. --set cutoff_v=2.7")
+        if key in settings:
+            raise InputError(f"--set {key} is given twice")
+        settings[key] = value.strip()
+    return settings
+
+
+def estimate(
+    path: Path, method: str, settings: Mapping[str, str], options: LoadOptions
+) -> tuple[UnitEstimates, ...]:
+    """Run one method on every unit of a file.
+
+    Raises
+    ------
+    InputError
+        The file cannot be read, or the method or an option is unknown.
+    EstimateError
+        No unit of the file supports any estimate of this method.
+    """
+    estimator = build(method, settings)
+    policy = load_policy(None)
+    results = []
+    refusal: EstimateError | None = None
+    for unit in load_units_of(path, options):
+        pack = with_sensor(unit.pack, policy)
+        try:
+            found = tuple(estimator.estimate(unit.trace, pack))
+        except EstimateError as error:
+            refusal = refusal or error
+            continue
+        results.append(UnitEstimates(unit.trace.unit_id, unit.trace, pack, found))
+    if not results and refusal is not None:
+        raise refusal
+    return tuple(results)
+
+
+def every_estimate(path: Path, options: LoadOptions) -> tuple[UnitEstimates, ...]:
+    """Run the methods of grading on every unit of a file; none is an error."""
+    policy = load_policy(None)
+    results = []
+    for unit in load_units_of(path, options):
+        pack = with_sensor(unit.pack, policy)
+        found: list[Estimate] = []
+        for method in GRADING_METHODS:
+            try:
+                found.extend(build(method, {}).estimate(unit.trace, pack))
+            except EstimateError:
+                continue
+        results.append(
+            UnitEstimates(unit.trace.unit_id, unit.trace, pack, tuple(found))
+        )
+    return tuple(results)

@@ -1,0 +1,169 @@
+"""Find the logs, tell which belong together, and load them as units."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from battlife.archive import is_archive, open_archive
+from battlife.errors import FormatError, InputError
+from battlife.estimators import ESTIMATORS
+from battlife.model import Pack, Reader, Trace
+from battlife.readers import HEAD_BYTES, all_readers, hash_file, read
+from battlife.readers.mapped import load_mapping
+from battlife.readers.units import (
+    UnitRecord,
+    find_units_file,
+    join,
+    load_units,
+    pack_from,
+)
+
+
+@dataclass(frozen=True)
+class LoadOptions:
+    """How to read, where detection or the file does not say.
+
+    Attributes
+    ----------
+    format : name of the reader, overrules detection
+    mapping : column mapping of a CSV or Parquet file
+    units_file : units.toml; None looks beside each log
+    unit : id of the unit under test, overrules the file's
+    nominal_ah : rated capacity in Ah, before any other source
+    """
+
+    format: str | None = None
+    mapping: Path | None = None
+    units_file: Path | None = None
+    unit: str | None = None
+    nominal_ah: float | None = None
+
+
+@dataclass(frozen=True)
+class Unit:
+    """One unit as loaded: what was measured and what is known of it."""
+
+    trace: Trace
+    pack: Pack
+
+
+@dataclass(frozen=True)
+class Job:
+    """Files that are read together, and the record that says so.
+
+    Attributes
+    ----------
+    files : in the order in which they are joined
+    record : entry of units.toml, None where there is none
+    named : True if the user named a file himself; a foreign file is then an error
+    """
+
+    files: tuple[Path, ...]
+    record: UnitRecord | None
+    named: bool
+
+
+def known() -> Iterator[tuple[str, str, str]]:
+    """Yield (kind, name, description) of every reader and estimator."""
+    for reader in all_readers().values():
+        yield "reader", reader.name, reader.description
+    yield "reader", "archive", "battlife's own sealed HDF5 archive (.h5)"
+    for name, entry in ESTIMATORS.items():
+        yield "estimator", name, entry.description
+
+
+def choose_reader(options: LoadOptions) -> Reader | None:
+    """Return the reader the options name, None to detect.
+
+    Raises
+    ------
+    FormatError
+        No reader has that name.
+    """
+    if options.mapping is not None:
+        return load_mapping(options.mapping)
+    if options.format is None:
+        return None
+    readers = all_readers()
+    if options.format not in readers:
+        raise FormatError(
+            f"no reader is called {options.format!r}",
+            f"known: {', '.join(readers)}",
+        )
+    return readers[options.format]
+
+
+def load_file(path: Path, options: LoadOptions) -> Sequence[Trace]:
+    """Read one file as it is: a log, or the traces inside an archive.
+
+    Raises
+    ------
+    InputError
+        The file cannot be read.
+    """
+    if _is_archive(path):
+        with open_archive(path) as archive:
+            return tuple(archive.trace(unit) for unit in archive.units)
+    return read(path, choose_reader(options))
+
+
+def load_units_of(path: Path, options: LoadOptions) -> tuple[Unit, ...]:
+    """Load every unit of one file, joined with the files units.toml ties to it.
+
+    Raises
+    ------
+    InputError
+        The file cannot be read, or units.toml is wrong.
+    """
+    if _is_archive(path):
+        with open_archive(path) as archive:
+            return tuple(Unit(archive.trace(u), archive.pack(u)) for u in archive.units)
+    record = record_of(path, options)
+    files = record.paths() if record is not None else (path,)
+    return load_job(Job(files, record, named=True), options)
+
+
+def load_job(job: Job, options: LoadOptions) -> tuple[Unit, ...]:
+    """Read the files of a job into units.
+
+    Raises
+    ------
+    InputError
+        A file cannot be read, or does not fit what units.toml says.
+    """
+    reader = choose_reader(options)
+    if job.record is None:
+        traces = [t for path in job.files for t in read(path, reader)]
+        if options.unit is not None:
+            if len(traces) > 1:
+                found = ", ".join(t.unit_id for t in traces)
+                raise InputError(
+                    f"--unit {options.unit}: the source holds several units: {found}",
+                    "leave --unit out, or split the source",
+                )
+            traces = [replace(traces[0], unit_id=options.unit)]
+    else:
+        traces = [join(job.record.read(reader), job.record)]
+    return tuple(
+        Unit(t, pack_from(t, job.record, t.unit_id, options.nominal_ah)) for t in traces
+    )
+
+
+def record_of(path: Path, options: LoadOptions) -> UnitRecord | None:
+    """Return the units.toml entry that names a file, None if there is none."""
+    units_file = options.units_file or find_units_file(path.parent)
+    if units_file is None:
+        return None
+    resolved = path.resolve()
+    for record in load_units(units_file):
+        if resolved in {p.resolve() for p in record.paths()}:
+            return record
+    return None
+
+
+def _is_archive(path: Path) -> bool:
+    try:
+        with path.open("rb") as file:
+            return is_archive(file.read(HEAD_BYTES))
+    except OSError:
+        return False

@@ -13,8 +13,12 @@ from battlife import _plugins
 from battlife.errors import BattlifeError, FormatError, InputError
 from battlife.model import Reader, Source, Trace
 from battlife.readers._checks import checked
+from battlife.readers.bus_logs import describe, describe_document
 
 HEAD_BYTES = 4096
+MAX_FILE_BYTES = 4 << 30
+"""Largest file read unless the caller allows more: a reader may need a few times
+the size in memory, and a week at 1 kHz as text stays below it."""
 GROUP = "battlife.readers"
 
 __all__ = ["all_readers", "detect", "hash_file", "read"]
@@ -48,6 +52,19 @@ def detect(path: Path) -> Reader:
     if len(found) == 1:
         return found[0]
     if not found:
+        what = describe(head, path.name)
+        if what is not None:
+            raise FormatError(
+                f"{path}: this is a bus log ({what}); it holds frames, not columns",
+                "decoding frames needs a protocol, which this version does not have; "
+                "export the decoded signals as CSV and use --mapping FILE.toml",
+            )
+        what = describe_document(head)
+        if what is not None:
+            raise FormatError(
+                f"{path}: not a log: this is {what}",
+                "name the tester's own export",
+            )
         raise FormatError(
             f"{path}: no reader recognises this file",
             "see `battlife formats`; name one with --format, or describe the columns "
@@ -60,23 +77,36 @@ def detect(path: Path) -> Reader:
     )
 
 
-def read(path: Path, reader: Reader | None = None) -> Sequence[Trace]:
+def read(
+    path: Path, reader: Reader | None = None, *, max_bytes: int = MAX_FILE_BYTES
+) -> Sequence[Trace]:
     """Read a file into one Trace per unit, hashed and checked.
+
+    The file is hashed before and, where its size or time stamp moved meanwhile,
+    again after reading: the hash in the provenance is that of the bytes read.
 
     Parameters
     ----------
     path : the file
     reader : overrules detection
+    max_bytes : larger files are refused
 
     Raises
     ------
     InputError
-        Missing, empty, truncated beyond use, or not what the reader expects.
+        Missing, empty, too large, truncated beyond use, not what the reader
+        expects, or changed while it was read.
     FormatError
         No reader, or several.
     """
     reader = reader if reader is not None else detect(path)
     _head(path)
+    before = _state(path)
+    if before[0] > max_bytes:
+        raise InputError(
+            f"{path}: {before[0]} bytes, more than the {max_bytes} that are read",
+            "split the export, or raise max_bytes",
+        )
     digest, size = hash_file(path)
     try:
         traces = reader.read(path)
@@ -84,6 +114,11 @@ def read(path: Path, reader: Reader | None = None) -> Sequence[Trace]:
         raise
     except (OSError, MemoryError) as error:
         raise InputError(f"{path}: cannot be read: {error}") from error
+    if _state(path) != before and hash_file(path) != (digest, size):
+        raise InputError(
+            f"{path}: the file changed while it was read",
+            "wait until the tester has finished writing, or read a copy",
+        )
     source = Source(str(path), digest, size, reader.name)
     return tuple(checked(_stamped(trace, source)) for trace in traces)
 
@@ -115,6 +150,15 @@ def _head(path: Path) -> bytes:
     if not head:
         raise InputError(f"{path}: the file is empty", "was the export interrupted?")
     return head
+
+
+def _state(path: Path) -> tuple[int, int]:
+    """Return size and modification time in ns."""
+    try:
+        found = path.stat()
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read: {error.strerror}") from error
+    return found.st_size, found.st_mtime_ns
 
 
 def _stamped(trace: Trace, source: Source) -> Trace:

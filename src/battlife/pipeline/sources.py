@@ -6,16 +6,15 @@ from pathlib import Path
 
 from battlife.archive import is_archive, open_archive
 from battlife.errors import FormatError, InputError
-from battlife.estimators import ESTIMATORS
+from battlife.estimators import DESCRIPTIONS
 from battlife.model import Pack, Reader, Trace
-from battlife.readers import HEAD_BYTES, all_readers, hash_file, read
+from battlife.readers import HEAD_BYTES, all_readers, read
 from battlife.readers.mapped import load_mapping
 from battlife.readers.units import (
     UnitRecord,
-    find_units_file,
     join,
-    load_units,
     pack_from,
+    record_of,
 )
 
 
@@ -56,11 +55,13 @@ class Job:
     files : in the order in which they are joined
     record : entry of units.toml, None where there is none
     named : True if the user named a file himself; a foreign file is then an error
+    sha256 : digest of each file, where it is known already
     """
 
     files: tuple[Path, ...]
     record: UnitRecord | None
     named: bool
+    sha256: tuple[str, ...] = ()
 
 
 def known() -> Iterator[tuple[str, str, str]]:
@@ -68,8 +69,8 @@ def known() -> Iterator[tuple[str, str, str]]:
     for reader in all_readers().values():
         yield "reader", reader.name, reader.description
     yield "reader", "archive", "battlife's own sealed HDF5 archive (.h5)"
-    for name, entry in ESTIMATORS.items():
-        yield "estimator", name, entry.description
+    for name, description in DESCRIPTIONS.items():
+        yield "estimator", name, description
 
 
 def choose_reader(options: LoadOptions) -> Reader | None:
@@ -118,7 +119,7 @@ def load_units_of(path: Path, options: LoadOptions) -> tuple[Unit, ...]:
     if _is_archive(path):
         with open_archive(path) as archive:
             return tuple(Unit(archive.trace(u), archive.pack(u)) for u in archive.units)
-    record = record_of(path, options)
+    record = record_of(path, options.units_file)
     files = record.paths() if record is not None else (path,)
     return load_job(Job(files, record, named=True), options)
 
@@ -147,18 +148,6 @@ def load_job(job: Job, options: LoadOptions) -> tuple[Unit, ...]:
     return tuple(
         Unit(t, pack_from(t, job.record, t.unit_id, options.nominal_ah)) for t in traces
     )
-
-
-def record_of(path: Path, options: LoadOptions) -> UnitRecord | None:
-    """Return the units.toml entry that names a file, None if there is none."""
-    units_file = options.units_file or find_units_file(path.parent)
-    if units_file is None:
-        return None
-    resolved = path.resolve()
-    for record in load_units(units_file):
-        if resolved in {p.resolve() for p in record.paths()}:
-            return record
-    return None
 
 
 def _is_archive(path: Path) -> bool:

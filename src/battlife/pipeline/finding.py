@@ -1,0 +1,114 @@
+"""Walk folders for logs, tie the files of one unit together, tell duplicates."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from battlife.errors import BattlifeError, FormatError, InputError
+from battlife.pipeline.sources import Job, LoadOptions
+from battlife.readers import detect, hash_file
+from battlife.readers.units import record_of
+
+LEDGER_NAME = "ledger.jsonl"
+"""Its presence marks a folder of archives, which is never walked for logs."""
+
+
+@dataclass(frozen=True)
+class Passed:
+    """A file that is not graded, and why.
+
+    Attributes
+    ----------
+    path : the file
+    sha256 : "" if it could not be read
+    status : "skipped", "duplicate" or "error"
+    error : says why
+    """
+
+    path: Path
+    sha256: str
+    status: str
+    error: BattlifeError
+
+
+@dataclass(frozen=True)
+class Found:
+    """What a run will do."""
+
+    jobs: tuple[Job, ...]
+    passed: tuple[Passed, ...]
+
+
+def find(paths: Sequence[Path], options: LoadOptions) -> Found:
+    """Return the jobs behind files and folders, in the order given and by name.
+
+    A folder is walked; what no reader recognises there is skipped, while a foreign
+    file that was named is an error. A log met twice, by content, is a duplicate.
+    """
+    jobs: list[Job] = []
+    passed: list[Passed] = []
+    claimed: set[Path] = set()
+    seen: dict[str, Path] = {}
+    for path, named in _files(paths, passed):
+        resolved = path.resolve()
+        if resolved in claimed:
+            continue
+        try:
+            record = record_of(path, options.units_file)
+            files = record.paths() if record is not None else (path,)
+            claimed.update(p.resolve() for p in files)
+            digests = [hash_file(p)[0] for p in files]
+            if record is None and options.format is None and options.mapping is None:
+                detect(path)
+        except BattlifeError as error:
+            foreign = isinstance(error, FormatError) and not named
+            passed.append(
+                Passed(path, _digest(path), "skipped" if foreign else "error", error)
+            )
+            continue
+        key = "+".join(digests)
+        if key in seen:
+            message = f"{path}: the same log as {seen[key]}"
+            passed.append(
+                Passed(path, digests[0], "duplicate", InputError(message, "kept once"))
+            )
+            continue
+        seen[key] = path
+        jobs.append(Job(files, record, named, tuple(digests)))
+    return Found(tuple(jobs), tuple(passed))
+
+
+def _files(
+    paths: Sequence[Path], passed: list[Passed]
+) -> list[tuple[Path, bool]]:
+    found: list[tuple[Path, bool]] = []
+    for path in paths:
+        if path.is_dir():
+            found += [(p, False) for p in _walk(path)]
+        elif path.exists():
+            found.append((path, True))
+        else:
+            error = InputError(f"{path}: no such file or folder", "check the path")
+            passed.append(Passed(path, "", "error", error))
+    return found
+
+
+def _walk(folder: Path) -> list[Path]:
+    if (folder / LEDGER_NAME).exists():
+        return []
+    files: list[Path] = []
+    for entry in sorted(folder.iterdir(), key=lambda p: p.name):
+        if entry.name.startswith("."):
+            continue
+        if entry.is_dir() and not entry.is_symlink():
+            files += _walk(entry)
+        elif entry.is_file() and entry.name != "units.toml":
+            files.append(entry)
+    return files
+
+
+def _digest(path: Path) -> str:
+    try:
+        return hash_file(path)[0]
+    except BattlifeError:
+        return ""

@@ -1,0 +1,265 @@
+"""From logs to archived grades: resumable, one bad file never stops the rest."""
+
+import hashlib
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+from battlife import __version__
+from battlife.archive import (
+    ArchivedSource,
+    ArchivedUnit,
+    Evaluation,
+    append_evaluation,
+    open_archive,
+    write_archive,
+)
+from battlife.archive.keys import SigningKey
+from battlife.errors import BattlifeError, EstimateError, InputError
+from battlife.grading import Policy
+from battlife.model import Estimate, Grade, Notice, Pack, Source, Trace
+from battlife.pipeline.evaluate import Evaluated, evaluate
+from battlife.pipeline.finding import Passed
+from battlife.pipeline.naming import safe_stem
+from battlife.pipeline.software import software_versions
+from battlife.pipeline.sources import Job, LoadOptions, Unit, load_job
+
+
+@dataclass(frozen=True)
+class GradeOptions:
+    """What a grading run needs to know.
+
+    Attributes
+    ----------
+    load : how to read
+    policy : decides
+    archives : folder of the archives
+    key : signs them
+    operator : who is responsible
+    reason : why this evaluation was made
+    embed : keep the original bytes in the archive, or their hash alone
+    """
+
+    load: LoadOptions
+    policy: Policy
+    archives: Path
+    key: SigningKey
+    operator: str = ""
+    reason: str = "grade"
+    embed: bool = True
+
+
+@dataclass(frozen=True)
+class UnitResult:
+    """One line of a grading run.
+
+    Attributes
+    ----------
+    status : "graded", "refused", "error", "skipped" or "duplicate"
+    resumed : True if an earlier run had computed it from the same input and policy
+    """
+
+    unit: str | None
+    sources: tuple[Source, ...]
+    status: str
+    operator: str = ""
+    measured_utc: datetime | None = None
+    header_time: str = ""
+    pack: Pack | None = None
+    grade: Grade | None = None
+    estimates: tuple[Estimate, ...] = ()
+    not_applicable: Mapping[str, str] = field(default_factory=dict)
+    notices: tuple[Notice, ...] = ()
+    simulated: bool = False
+    archive: Path | None = None
+    error: BattlifeError | None = None
+    resumed: bool = False
+
+
+def grade_jobs(jobs: Sequence[Job], options: GradeOptions) -> Iterator[UnitResult]:
+    """Grade job after job, yielding one result per unit as it is archived."""
+    options.archives.mkdir(parents=True, exist_ok=True)
+    for job in jobs:
+        yield from grade_job(job, options)
+
+
+def grade_job(job: Job, options: GradeOptions) -> tuple[UnitResult, ...]:
+    """Grade the units of one job; errors become results, not exceptions."""
+    try:
+        key = _input_key(job, options.load)
+        archive = _archived(options.archives, key)
+        if archive is not None:
+            resumed = _resume(archive, options)
+            if resumed is not None:
+                return resumed
+        units = load_job(job, options.load)
+        target = archive or options.archives / _archive_name(units, key)
+        return _grade_units(job, units, target, archive is not None, options)
+    except BattlifeError as error:
+        status = "refused" if isinstance(error, EstimateError) else "error"
+        sources = tuple(
+            Source(str(p), digest, 0, "")
+            for p, digest in zip(job.files, job.sha256, strict=True)
+        )
+        unit = job.record.pack.id if job.record is not None else options.load.unit
+        return (
+            UnitResult(unit, sources, status, operator=options.operator, error=error),
+        )
+
+
+def passed_result(passed: Passed) -> UnitResult:
+    """Return the result of a file that was not graded."""
+    source = Source(str(passed.path), passed.sha256, 0, "")
+    return UnitResult(None, (source,), passed.status, error=passed.error)
+
+
+def _grade_units(
+    job: Job,
+    units: Sequence[Unit],
+    target: Path,
+    exists: bool,
+    options: GradeOptions,
+) -> tuple[UnitResult, ...]:
+    results = []
+    evaluations = []
+    for unit in units:
+        evaluated = evaluate(unit.trace, unit.pack, options.policy)
+        evaluations.append(_evaluation(unit.trace.unit_id, evaluated, options))
+        results.append(_result(unit, evaluated, target, options.operator))
+    if exists:
+        for evaluation in evaluations:
+            append_evaluation(target, evaluation, key=options.key)
+        return tuple(results)
+    sources = units[0].trace.provenance.sources
+    mapping = options.load.mapping
+    write_archive(
+        target,
+        [
+            ArchivedSource(
+                path=Path(s.path),
+                sha256=s.sha256,
+                name=Path(s.path).name,
+                reader=s.format,
+                mapping_toml=mapping.read_text("utf-8") if mapping is not None else "",
+            )
+            for s in sources
+        ],
+        [ArchivedUnit(u.trace, u.pack) for u in units],
+        evaluations,
+        key=options.key,
+        embed=options.embed,
+    )
+    return tuple(results)
+
+
+def _evaluation(
+    unit_id: str, evaluated: Evaluated, options: GradeOptions
+) -> Evaluation:
+    return Evaluation(
+        unit_id=unit_id,
+        estimates=evaluated.estimates,
+        grade=evaluated.grade,
+        operator=options.operator,
+        reason=options.reason,
+        created_utc=datetime.now(UTC),
+        software=software_versions(),
+        inputs={
+            "policy_toml": options.policy.toml,
+            "policy_sha256": options.policy.sha256,
+            "not_applicable": json.dumps(dict(evaluated.not_applicable), sort_keys=True),
+            "refusal": evaluated.refusal.message if evaluated.refusal else "",
+            "evaluation_key": evaluation_key(options.policy),
+        },
+    )
+
+
+def evaluation_key(policy: Policy) -> str:
+    """Return what an evaluation depends on besides its archive: policy, version."""
+    return f"{policy.sha256}:{__version__}"
+
+
+def _result(
+    unit: Unit, evaluated: Evaluated, archive: Path, operator: str, resumed: bool = False
+) -> UnitResult:
+    provenance = unit.trace.provenance
+    return UnitResult(
+        unit=unit.trace.unit_id,
+        sources=provenance.sources,
+        status="graded" if evaluated.grade is not None else "refused",
+        operator=operator,
+        measured_utc=_measured(unit.trace),
+        header_time=provenance.header.get("start_time", ""),
+        pack=unit.pack,
+        grade=evaluated.grade,
+        estimates=evaluated.estimates,
+        not_applicable=evaluated.not_applicable,
+        notices=provenance.notices,
+        simulated=provenance.simulated,
+        archive=archive,
+        error=evaluated.refusal,
+        resumed=resumed,
+    )
+
+
+def _measured(trace: Trace) -> datetime | None:
+    """Return the moment of the last sample, None where the source has no clock."""
+    if trace.start_utc is None:
+        return None
+    last = float(trace.time_s.max()) if trace.n_samples else 0.0
+    return trace.start_utc + timedelta(seconds=last)
+
+
+def _resume(archive: Path, options: GradeOptions) -> tuple[UnitResult, ...] | None:
+    """Return the results an archive already holds; append where the policy is new."""
+    with open_archive(archive) as opened:
+        units = [Unit(opened.trace(u), opened.pack(u)) for u in opened.units]
+        last = {u: opened.evaluations(u) for u in opened.units}
+    results = []
+    for unit in units:
+        history = last[unit.trace.unit_id]
+        wanted = evaluation_key(options.policy)
+        current = history[-1] if history else None
+        if current is None or current.inputs.get("evaluation_key") != wanted:
+            evaluated = evaluate(unit.trace, unit.pack, options.policy)
+            fresh = _evaluation(unit.trace.unit_id, evaluated, options)
+            append_evaluation(archive, fresh, key=options.key)
+            results.append(_result(unit, evaluated, archive, options.operator))
+            continue
+        refusal = current.inputs.get("refusal", "")
+        evaluated = Evaluated(
+            current.estimates,
+            json.loads(current.inputs.get("not_applicable", "{}")),
+            current.grade,
+            EstimateError(refusal) if refusal else None,
+        )
+        results.append(_result(unit, evaluated, archive, current.operator, True))
+    return tuple(results)
+
+
+def _input_key(job: Job, load: LoadOptions) -> str:
+    """Return a digest of everything a loaded unit depends on."""
+    digest = hashlib.sha256()
+    parts = [
+        *job.sha256,
+        repr(job.record) if job.record is not None else "",
+        load.format or "",
+        load.mapping.read_text("utf-8") if load.mapping is not None else "",
+        load.unit or "",
+        repr(load.nominal_ah),
+    ]
+    for part in parts:
+        digest.update(part.encode() + b"\0")
+    return digest.hexdigest()[:16]
+
+
+def _archive_name(units: Sequence[Unit], key: str) -> str:
+    if not units:
+        raise InputError("the source holds no unit")
+    return f"{safe_stem(units[0].trace.unit_id)}-{key}.h5"
+
+
+def _archived(folder: Path, key: str) -> Path | None:
+    found = sorted(folder.glob(f"*-{key}.h5"))
+    return found[0] if found else None

@@ -35,7 +35,9 @@ def parse_settings(pairs: Sequence[str]) -> dict[str, str]:
         key, sign, value = pair.partition("=")
         key = key.strip()
         if not sign or not key:
-            raise InputError(f"--set {pair!r}: not key=value", "e.g. --set cutoff_v=2.7")
+            raise InputError(
+                f"--set {pair!r}: not key=value", "e.g. --set cutoff_v=2.7"
+            )
         if key in settings:
             raise InputError(f"--set {key} is given twice")
         settings[key] = value.strip()

@@ -78,9 +78,7 @@ def find(paths: Sequence[Path], options: LoadOptions) -> Found:
     return Found(tuple(jobs), tuple(passed))
 
 
-def _files(
-    paths: Sequence[Path], passed: list[Passed]
-) -> list[tuple[Path, bool]]:
+def _files(paths: Sequence[Path], passed: list[Passed]) -> list[tuple[Path, bool]]:
     found: list[tuple[Path, bool]] = []
     for path in paths:
         if path.is_dir():

@@ -168,7 +168,9 @@ def _evaluation(
         inputs={
             "policy_toml": options.policy.toml,
             "policy_sha256": options.policy.sha256,
-            "not_applicable": json.dumps(dict(evaluated.not_applicable), sort_keys=True),
+            "not_applicable": json.dumps(
+                dict(evaluated.not_applicable), sort_keys=True
+            ),
             "refusal": evaluated.refusal.message if evaluated.refusal else "",
             "evaluation_key": evaluation_key(options.policy),
         },
@@ -181,7 +183,11 @@ def evaluation_key(policy: Policy) -> str:
 
 
 def _result(
-    unit: Unit, evaluated: Evaluated, archive: Path, operator: str, resumed: bool = False
+    unit: Unit,
+    evaluated: Evaluated,
+    archive: Path,
+    operator: str,
+    resumed: bool = False,
 ) -> UnitResult:
     provenance = unit.trace.provenance
     return UnitResult(

@@ -1,0 +1,261 @@
+"""``battlife grade``: everything from log to route."""
+
+from collections.abc import Mapping
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from battlife.cli._options import (
+    FormatOption,
+    MappingOption,
+    NominalOption,
+    OperatorOption,
+    UnitOption,
+    UnitsOption,
+)
+from battlife.cli._output import JsonOption, Output, QuietOption, quantity_text
+
+NAME = "grade"
+
+
+class Embed(StrEnum):
+    """What an archive keeps of the original."""
+
+    ALL = "all"
+    NONE = "none"
+
+
+def command(
+    paths: Annotated[
+        list[Path], typer.Argument(help="Logs, archives, or folders of them.")
+    ],
+    units: UnitsOption = None,
+    unit: UnitOption = None,
+    nominal_ah: NominalOption = None,
+    operator: OperatorOption = "",
+    policy: Annotated[
+        Path | None, typer.Option("--policy", help="policy.toml; default: shipped.")
+    ] = None,
+    archives: Annotated[
+        Path, typer.Option("--archives", help="Folder for the archives.")
+    ] = Path("battlife-archives"),
+    embed: Annotated[
+        Embed, typer.Option("--embed", help="Keep the original bytes, or their hash.")
+    ] = Embed.ALL,
+    reason: Annotated[
+        str, typer.Option("--reason", help="Why this evaluation is made.")
+    ] = "grade",
+    out_file: Annotated[
+        Path | None, typer.Option("--out", help="Table: .csv, .xlsx, .parquet, .html.")
+    ] = None,
+    format_name: FormatOption = None,
+    mapping: MappingOption = None,
+    json_lines: JsonOption = False,
+    quiet: QuietOption = False,
+) -> int:
+    """Grade every unit in the logs; archive, sign and summarise.
+
+    A run that is repeated computes only what changed. Sources are never written to.
+    A route is not a clearance.
+    """
+    from battlife.pipeline.sources import LoadOptions
+
+    out = Output(json_lines, quiet)
+    load = LoadOptions(
+        format=format_name,
+        mapping=mapping,
+        units_file=units,
+        unit=unit,
+        nominal_ah=nominal_ah,
+    )
+    rows = run(
+        out,
+        paths,
+        load,
+        policy=policy,
+        archives=archives,
+        operator=operator,
+        reason=reason,
+        embed=embed is Embed.ALL,
+    )
+    if out_file is not None:
+        write_rows(rows, out_file)
+        out.note(f"table: {out_file}")
+    return out.exit_code
+
+
+def run(
+    out: Output,
+    paths: list[Path],
+    load: Any,
+    *,
+    policy: Path | None,
+    archives: Path,
+    operator: str,
+    reason: str,
+    embed: bool,
+) -> list[dict[str, Any]]:
+    """Grade, print line by line, and return the rows with their history."""
+    from battlife.archive.keys import load_or_create_key
+    from battlife.grading import load_policy
+    from battlife.pipeline.finding import find
+    from battlife.pipeline.grade_rows import grade_row, history
+    from battlife.pipeline.grading import GradeOptions, grade_jobs, passed_result
+
+    key = load_or_create_key(name=operator)
+    if not key.persistent:
+        out.note(
+            "warning: no folder for keys is writable; these archives are signed with a "
+            "key that lives for this run only. Set BATTLIFE_HOME to a folder you keep."
+        )
+    options = GradeOptions(
+        load=load,
+        policy=load_policy(policy),
+        archives=archives,
+        key=key,
+        operator=operator,
+        reason=reason,
+        embed=embed,
+    )
+    found = find(paths, load)
+    rows: list[dict[str, Any]] = []
+
+    def take(result: Any) -> None:
+        row = grade_row(result)
+        out.row(row)
+        if result.error is not None and result.status in ("error", "refused"):
+            out.exit_code = out.exit_code or result.error.exit_code
+        rows.append(row | {"history": history(result.estimates)})
+
+    for passed in found.passed:
+        take(passed_result(passed))
+    try:
+        for result in _with_progress(out, grade_jobs(found.jobs, options), found.jobs):
+            take(result)
+    finally:
+        if not out.json_lines:
+            _summary(out, rows)
+    return rows
+
+
+def write_rows(rows: list[dict[str, Any]], path: Path) -> None:
+    """Write the rows of a run as a table or a page, by the ending of `path`."""
+    if path.suffix.lower() == ".html":
+        from battlife.reports.html import write_page
+
+        write_page(rows, path)
+    else:
+        from battlife.reports.tables import write_table
+
+        write_table([flat(r) for r in rows], path)
+
+
+def flat(row: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a grade row with one plain value per column."""
+    out: dict[str, Any] = {
+        "unit": row["unit"],
+        "status": row["status"],
+        "route": row["route"],
+    }
+    for name in ("soh_capacity", "soh_energy", "discharge_capacity_ah"):
+        found = row[name] or {}
+        out[name] = found.get("value")
+        out[f"{name}_uncertainty"] = found.get("uncertainty")
+    for entry in row["dcir"]:
+        out[f"dcir_{entry['pulse_s']:g}s_ohm"] = entry["value"]
+    out |= {
+        "nominal_ah": row["nominal_ah"],
+        "nominal_source": row["nominal_source"],
+        "cleared": row["clearance"]["cleared"],
+        "clearance_missing": ", ".join(row["clearance"]["missing"]),
+        "reasons": "; ".join(
+            f"{r['rule']}={r['outcome']}" for r in row["reasons"] if r["route"]
+        ),
+        "warnings": "; ".join(row["warnings"]),
+        "policy": f"{row['policy']['name']} {row['policy']['version']}"
+        if row["policy"]
+        else None,
+        "operator": row["operator"],
+        "measured_utc": row["measured_utc"],
+        "simulated": row["simulated"],
+        "software": row["software"],
+        "archive": row["archive"],
+        "source": "; ".join(s["path"] for s in row["sources"]),
+        "source_sha256": "; ".join(s["sha256"] for s in row["sources"]),
+        "error": row["error"]["message"] if row["error"] else None,
+    }
+    return out
+
+
+def _with_progress(out: Output, results: Any, jobs: Any) -> Any:
+    if not out.interactive:
+        yield from results
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+    from rich.progress import TimeRemainingColumn as Remaining
+
+    columns = (
+        TextColumn("grading"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        Remaining(),
+        TextColumn("{task.description}"),
+    )
+    with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
+        task = progress.add_task("", total=len(jobs))
+        for result in results:
+            progress.update(task, advance=1, description=str(result.unit or ""))
+            yield result
+
+
+def _summary(out: Output, rows: list[dict[str, Any]]) -> None:
+    from rich import box
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    from battlife.grading import CLEARANCE_TEXT
+    from battlife.pipeline.grade_rows import totals
+
+    table = Table(box=box.SIMPLE)
+    for title in ("unit", "route", "SOH (capacity)", "capacity", "10 s resistance"):
+        table.add_column(title)
+    table.add_column("why", overflow="fold")
+    for row in rows:
+        if row["status"] in ("skipped", "duplicate"):
+            continue
+        ten = next((d for d in row["dcir"] if d["pulse_s"] == 10.0), None)
+        table.add_row(
+            Text(str(row["unit"] or row["sources"][0]["path"])),
+            Text(str(row["route"] or row["status"].upper())),
+            Text(quantity_text(row["soh_capacity"], 3)),
+            Text(quantity_text(row["discharge_capacity_ah"])),
+            Text(quantity_text(ten, 3)),
+            Text(why(row)),
+        )
+    console = Console(soft_wrap=False)
+    console.print(table)
+    found = totals(rows)
+    by_route = ", ".join(f"{n} {r}" for r, n in found["by_route"].items()) or "none"
+    by_status = ", ".join(f"{n} {s}" for s, n in found["by_status"].items())
+    out.text(f"{found['lines']} line(s): {by_status}. Routes: {by_route}.")
+    if found["resumed"]:
+        out.text(f"{found['resumed']} unchanged since an earlier run.")
+    for row in rows:
+        if row["status"] in ("skipped", "duplicate") and row["error"]:
+            out.note(f"{row['status']}: {row['error']['message']}")
+    if found["by_route"]:
+        out.text(CLEARANCE_TEXT)
+
+
+def why(row: Mapping[str, Any]) -> str:
+    """Return the reason a person reads first."""
+    if row["error"]:
+        return str(row["error"]["message"])
+    decisive = [r for r in row["reasons"] if r["route"] == row["route"]]
+    shown = decisive or row["reasons"]
+    texts = [r["message"] or r["rule"] for r in shown]
+    return "; ".join(texts[:3])

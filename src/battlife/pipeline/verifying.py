@@ -1,0 +1,248 @@
+"""Check archives offline and compute their results again."""
+
+import math
+import tempfile
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from enum import IntEnum
+from pathlib import Path
+
+from battlife.archive import Archive, Evaluation, open_archive, verify_archive
+from battlife.archive.keys import fingerprint_of, load_or_create_key, trusted_keys
+from battlife.archive.ledger import check_ledger
+from battlife.errors import ArchiveError, BattlifeError, InputError
+from battlife.grading import parse_policy
+from battlife.model import Estimate, Notice, Trace, trace_sha256
+from battlife.pipeline.evaluate import evaluate
+from battlife.pipeline.finding import LEDGER_NAME
+from battlife.pipeline.rows import SCHEMA, Row, notice_rows
+from battlife.readers import all_readers, read
+from battlife.readers.mapped import parse_mapping
+
+RELATIVE_TOLERANCE = 1e-9
+"""Across processors the last bits of library functions may differ; more is a change."""
+
+
+class Recompute(IntEnum):
+    """How a repeated computation compares; the worst one counts."""
+
+    IDENTICAL = 0
+    WITHIN_TOLERANCE = 1
+    NOT_POSSIBLE = 2
+    DIFFERENT = 3
+
+
+def expand(files: Sequence[Path]) -> list[Path]:
+    """Return archives named, and those in the folders named, by name.
+
+    Raises
+    ------
+    InputError
+        A folder holds no archive.
+    """
+    found: list[Path] = []
+    for path in files:
+        if path.is_dir():
+            inside = sorted(path.glob("*.h5"))
+            if not inside and not (path / LEDGER_NAME).exists():
+                raise InputError(f"{path}: no archives here", "name a folder of .h5")
+            found += inside
+        else:
+            found.append(path)
+    return found
+
+
+def trusted_from(trust: Sequence[str]) -> Mapping[str, str]:
+    """Return the keys to trust, by fingerprint; with none given, those on file.
+
+    Raises
+    ------
+    InputError
+        A file is not a public key.
+    """
+    if not trust:
+        load_or_create_key()
+        return trusted_keys()
+    found: dict[str, str] = {}
+    for item in trust:
+        path = Path(item)
+        if path.is_file():
+            found[fingerprint_of(path.read_text("utf-8", "replace"))] = path.stem
+        else:
+            found[item.strip()] = ""
+    return found
+
+
+def verify(path: Path, trusted: Mapping[str, str], *, recompute: bool = True) -> Row:
+    """Return the contract's `verify` object of one archive.
+
+    Raises
+    ------
+    InputError
+        There is no such file.
+    """
+    if not path.is_file():
+        raise InputError(f"{path}: no such file", "check the path")
+    checked = verify_archive(path, trusted)
+    findings = list(checked.findings)
+    if (path.parent / LEDGER_NAME).exists():
+        findings += [
+            n for n in check_ledger(path.parent, trusted) if _concerns(n, path)
+        ]
+    answer = Recompute.NOT_POSSIBLE
+    if not recompute:
+        findings.append(Notice("recompute_not_asked", "the results were not repeated"))
+    elif checked.integrity != "intact":
+        findings.append(
+            Notice(
+                "recompute_refused",
+                "the results of an archive that is not intact are not repeated",
+            )
+        )
+    else:
+        answer, more = _recomputed(path)
+        findings += more
+    return {
+        "schema": SCHEMA,
+        "source": str(path),
+        "integrity": checked.integrity,
+        "signer": {
+            "name": checked.signer_name,
+            "fingerprint": checked.fingerprint,
+            "trust": checked.trust,
+        },
+        "recompute": answer.name.lower(),
+        "findings": notice_rows(findings),
+    }
+
+
+def _concerns(notice: Notice, path: Path) -> bool:
+    """Whether a finding of the ledger is about this archive or about the ledger."""
+    return path.name in notice.message or not notice.message.count(".h5")
+
+
+def _recomputed(path: Path) -> tuple[Recompute, list[Notice]]:
+    findings: list[Notice] = []
+    worst = Recompute.IDENTICAL
+    try:
+        with open_archive(path) as archive:
+            worst = max(worst, _source_again(archive, findings))
+            for unit_id in archive.units:
+                trace, pack = archive.trace(unit_id), archive.pack(unit_id)
+                for evaluation in archive.evaluations(unit_id)[-1:]:
+                    toml = evaluation.inputs.get("policy_toml")
+                    if not toml:
+                        continue
+                    again = evaluate(trace, pack, parse_policy(toml.encode()))
+                    answer = _compare(evaluation, again.estimates)
+                    if again.grade != evaluation.grade:
+                        answer = Recompute.DIFFERENT
+                    if answer is not Recompute.IDENTICAL:
+                        findings.append(
+                            Notice(
+                                f"recompute_{answer.name.lower()}",
+                                f"{unit_id}: the last evaluation, computed again with "
+                                f"this version, is {answer.name.lower()}",
+                            )
+                        )
+                    worst = max(worst, answer)
+    except ArchiveError:
+        raise
+    except BattlifeError as error:
+        findings.append(Notice("recompute_not_possible", error.message))
+        worst = max(worst, Recompute.NOT_POSSIBLE)
+    return worst, findings
+
+
+def _source_again(archive: Archive, findings: list[Notice]) -> Recompute:
+    """Read the embedded originals again and compare each trace with the archived.
+
+    Files that units.toml joined cannot be told apart from here: their bytes are
+    compared by hash (part of the integrity check) and the joined trace is taken as
+    archived, which the answer says.
+    """
+    sources = archive.sources
+    if any(not s.embedded for s in sources):
+        findings.append(
+            Notice(
+                "source_not_embedded",
+                "only the hash of the original is here: reading it is not repeated",
+            )
+        )
+        return Recompute.IDENTICAL
+    if len(sources) != 1:
+        findings.append(
+            Notice(
+                "source_joined",
+                f"{len(sources)} files were joined: reading them is not repeated",
+            )
+        )
+        return Recompute.IDENTICAL
+    source = sources[0]
+    with tempfile.TemporaryDirectory(prefix="battlife-verify-") as folder:
+        copy = Path(folder) / Path(source.name).name
+        archive.extract_source(0, copy)
+        reader = (
+            parse_mapping(source.mapping_toml)
+            if source.mapping_toml
+            else all_readers().get(source.reader)
+        )
+        if reader is None:
+            findings.append(
+                Notice("reader_missing", f"no reader {source.reader!r} is installed")
+            )
+            return Recompute.NOT_POSSIBLE
+        fresh = {_content(t, t.unit_id) for t in read(copy, reader)}
+        # --unit may have renamed the only unit: compare under the archived name.
+        if len(fresh) == 1 and len(archive.units) == 1:
+            unit = archive.units[0]
+            fresh = {_content(t, unit) for t in read(copy, reader)}
+    for unit in archive.units:
+        if _content(archive.trace(unit), unit) not in fresh:
+            findings.append(
+                Notice(
+                    "source_reads_differently",
+                    f"{unit}: the original bytes, read again, give another trace",
+                )
+            )
+            return Recompute.DIFFERENT
+    return Recompute.IDENTICAL
+
+
+def _content(trace: Trace, unit_id: str) -> str:
+    return trace_sha256(replace(trace, unit_id=unit_id))
+
+
+def _compare(old: Evaluation, new: Sequence[Estimate]) -> Recompute:
+    if len(old.estimates) != len(new):
+        return Recompute.DIFFERENT
+    worst = Recompute.IDENTICAL
+    for before, after in zip(old.estimates, new, strict=True):
+        same = (before.method, before.status, before.reasons, before.cycle) == (
+            after.method,
+            after.status,
+            after.reasons,
+            after.cycle,
+        )
+        if not same or before.measurements.keys() != after.measurements.keys():
+            return Recompute.DIFFERENT
+        for name, measurement in before.measurements.items():
+            other = after.measurements[name]
+            for a, b in (
+                (measurement.value, other.value),
+                (measurement.uncertainty, other.uncertainty),
+            ):
+                worst = max(worst, _closeness(a, b))
+    return worst
+
+
+def _closeness(a: object, b: object) -> Recompute:
+    if a == b or (a != a and b != b):
+        return Recompute.IDENTICAL
+    if (
+        isinstance(a, float)
+        and isinstance(b, float)
+        and math.isclose(a, b, rel_tol=RELATIVE_TOLERANCE)
+    ):
+        return Recompute.WITHIN_TOLERANCE
+    return Recompute.DIFFERENT

@@ -1,1 +1,106 @@
-"""battlife.estimators."""
+"""One module per method: Trace and Pack to Estimates, thin over kernels.
+
+``ESTIMATORS`` is a literal dict and deliberately not entry points: an installed
+plugin must not change a grade. A method's module is imported when it is built, so
+that looking at the list loads neither Numba nor SciPy.
+"""
+
+import math
+import types
+from collections.abc import Mapping
+from dataclasses import fields
+from importlib import import_module
+from typing import Any, Final, get_args, get_origin, get_type_hints
+
+from battlife.errors import InputError
+from battlife.model import Estimator
+
+__all__ = ["DESCRIPTIONS", "ESTIMATORS", "build", "options_of"]
+
+ESTIMATORS: Final[Mapping[str, str]] = types.MappingProxyType(
+    {
+        "capacity": "battlife.estimators.capacity:DischargeCapacity",
+        "dcir": "battlife.estimators.dcir:PulseResistance",
+    }
+)
+"""Method name to "module:Class"."""
+
+DESCRIPTIONS: Final[Mapping[str, str]] = types.MappingProxyType(
+    {
+        "capacity": "capacity and energy of each discharge down to a cut-off voltage",
+        "dcir": "DC resistance at stated times after a current step",
+    }
+)
+"""One line per method, for lists."""
+
+
+def build(name: str, settings: Mapping[str, str] | None = None) -> Estimator:
+    """Return the method `name` with its options set from text.
+
+    Parameters
+    ----------
+    name : a key of ESTIMATORS
+    settings : option name to value as written on the command line; numbers, "none",
+        and comma-separated numbers for an option that takes several
+
+    Raises
+    ------
+    InputError
+        Unknown method, unknown option, or a value that is not of its type.
+    """
+    kind = _class(name)
+    hints = _options(kind)
+    values: dict[str, Any] = {}
+    for key, text in (settings or {}).items():
+        if key not in hints:
+            raise InputError(
+                f"method {name!r} has no option {key!r}",
+                f"its options: {', '.join(sorted(hints))}",
+            )
+        values[key] = _parsed(name, key, text, hints[key])
+    built: Estimator = kind(**values)
+    return built
+
+
+def options_of(name: str) -> tuple[str, ...]:
+    """Return the names of a method's options, sorted."""
+    return tuple(sorted(_options(_class(name))))
+
+
+def _class(name: str) -> Any:
+    if name not in ESTIMATORS:
+        raise InputError(
+            f"unknown method {name!r}", f"known: {', '.join(sorted(ESTIMATORS))}"
+        )
+    module, _, kind = ESTIMATORS[name].partition(":")
+    return getattr(import_module(module), kind)
+
+
+def _options(kind: Any) -> dict[str, Any]:
+    hints = get_type_hints(kind)
+    return {field.name: hints[field.name] for field in fields(kind)}
+
+
+def _parsed(method: str, key: str, text: str, hint: Any) -> Any:
+    """Return `text` as the type a field declares."""
+    optional = type(None) in get_args(hint)
+    if optional and text.strip().lower() in {"none", ""}:
+        return None
+    if get_origin(hint) is tuple:
+        return tuple(_number(method, key, part) for part in text.split(","))
+    if hint is str:
+        return text
+    return _number(method, key, text)
+
+
+def _number(method: str, key: str, text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if not math.isfinite(value):
+        raise InputError(
+            f"method {method!r}: {key}={text!r} is not a number",
+            "write it with a decimal point, without a unit",
+        )
+    return value

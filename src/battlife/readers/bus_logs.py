@@ -27,10 +27,10 @@ _TEXT: Final[tuple[tuple[re.Pattern[bytes], str], ...]] = tuple(
         (rb"^\s*;\$(FILEVERSION|STARTTIME)=", "PEAK trace (.trc)"),
         (rb"^\s*;\s*Message Number\b", "PEAK trace (.trc)"),
         (rb"^\*{3}BUSMASTER|^\*{3}[^\r\n]{0,60}Kvaser", "BUSMASTER log"),
-        (rb"Microchip Technology Inc\.[^\r\n]*CAN BUS", "Microchip CAN log"),
+        (rb"Microchip Technology Inc\.\s+CAN BUS", "Microchip CAN log"),
         (rb"^(base\s+(hex|dec)\b|begin triggerblock)", "Vector ASC bus log"),
         (rb"^Time Stamp,ID,Extended,(Dir,)?Bus,LEN", "GVRET (SavvyCAN) CAN log"),
-        (rb"Car ?Bus ?Analy[sz]er", "Car Bus Analyzer CAN log"),
+        (rb"\A@ TEXT @ \d+ @ \d+ @", "Car Bus Analyzer CAN log"),
         (
             rb"^\s*\(\s*\d+[.:]\d+\)\s+\S+\s+[0-9A-Fa-f]{3,8}(#|\s+\[\d+\])",
             "candump CAN log",

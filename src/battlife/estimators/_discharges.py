@@ -1,6 +1,6 @@
 """Where the discharges of a trace are, and the charge before each."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -139,7 +139,7 @@ def _from_samples(trace: Trace, pack: Pack, threshold: float) -> tuple[Discharge
             )
             if step is not None and discharge.before is not None:
                 same = step[discharge.before] == step[discharge.first]
-                discharge = Discharge(**{**discharge.__dict__, "own_step": bool(same)})
+                discharge = replace(discharge, own_step=bool(same))
             found.append(discharge)
             charges, whole = (), False
     return tuple(found)

@@ -51,6 +51,11 @@ I8 = numba.types.Array(numba.int64, 1, "C", readonly=True)
 """Read-only (n,) int64."""
 
 
+def tuple_of(kind: Any, count: int) -> Any:
+    """Return the signature of `count` results of one kind."""
+    return numba.types.UniTuple(kind, count)  # type: ignore[no-untyped-call]
+
+
 def kernel(signature: Any) -> Callable[[Any], Any]:
     """Compile a kernel for one explicit signature, cached, NumPy error model.
 

@@ -13,15 +13,15 @@ changing the order of additions from run to run: the same input gives the same b
 
 import numpy as np
 import numpy.typing as npt
-from numba import float64, int64, types
+from numba import float64, int64
 
-from battlife.kernels._jit import F8, kernel
+from battlife.kernels._jit import F8, kernel, tuple_of
 
 Floats = npt.NDArray[np.float64]
 
 SECONDS_PER_HOUR = 3600.0
 _TINY = 2.2250738585072014e-308  # smallest normal number: keeps 0/0 from being NaN
-_PAIR = types.UniTuple(float64, 2)
+_PAIR = tuple_of(float64, 2)
 
 
 @kernel(_PAIR(F8, F8, int64, int64))

@@ -60,9 +60,9 @@ def value_at(
     if time_s[high] <= at_s:
         low = high
     if time_s[low] == at_s or low == stop - 1:
-        return values[low]
+        return float(values[low])
     share = (at_s - time_s[low]) / (time_s[high] - time_s[low])
-    return values[low] + share * (values[high] - values[low])
+    return float(values[low] + share * (values[high] - values[low]))
 
 
 @kernel(float64(F8, F8, int64, float64))
@@ -85,4 +85,4 @@ def crossing_time(time_s: Floats, values: Floats, after: int, limit: float) -> f
     if not ((a - limit) * (b - limit) <= 0.0) or a == b:
         return np.nan
     share = (limit - a) / (b - a)
-    return time_s[after - 1] + share * (time_s[after] - time_s[after - 1])
+    return float(time_s[after - 1] + share * (time_s[after] - time_s[after - 1]))

@@ -2,9 +2,9 @@
 
 import numpy as np
 import numpy.typing as npt
-from numba import float64, int64, types
+from numba import float64, int64
 
-from battlife.kernels._jit import F8, kernel
+from battlife.kernels._jit import F8, kernel, tuple_of
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
@@ -12,8 +12,8 @@ Ints = npt.NDArray[np.int64]
 REST, CHARGE, DISCHARGE, UNKNOWN = 0, 1, 2, 4
 """What a step does; the numbers are those of battlife's step kinds."""
 
-_RUNS = types.UniTuple(int64[::1], 2)
-_HALVES = types.UniTuple(int64[::1], 3)
+_RUNS = tuple_of(int64[::1], 2)
+_HALVES = tuple_of(int64[::1], 3)
 
 
 @kernel(_RUNS(F8, int64, int64, float64))

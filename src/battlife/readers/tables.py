@@ -1,0 +1,425 @@
+"""Delimited text as a table: encoding, delimiter, header row, ragged lines.
+
+Nothing is dropped without a word: every line left out is counted in a notice with
+its line number.
+"""
+
+import csv
+import io
+import re
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+
+from battlife.errors import InputError
+from battlife.model import Column, Notice, Severity
+
+if TYPE_CHECKING:
+    import polars as pl
+
+MAX_BYTES: Final = 1 << 30
+"""Largest text file read: about ten million records, five times its size in memory."""
+MAX_COLUMNS: Final = 4096
+MAX_HEADER_LINE: Final = 5000
+"""A header row is looked for in this many lines; real preambles have up to 400."""
+HABIT_SHARE: Final = 0.05
+"""A second line width that this share of the lines has is how the writer writes."""
+DELIMITERS: Final = ("\t", ";", ",")
+MISSING: Final = ("", "-", "--", "---", "n/a", "na", "nan", "null", "none", "#n/a")
+
+_DECIMAL_COMMA = re.compile(r"\s*[-+]?\d+,\d+([eE][-+]?\d+)?\s*")
+_DECIMAL_POINT = re.compile(r"\s*[-+]?\d+\.\d+([eE][-+]?\d+)?\s*")
+_UTF16_BOMS = (b"\xff\xfe", b"\xfe\xff")
+
+
+@dataclass(frozen=True)
+class Layout:
+    """Where the table lies in a text.
+
+    Attributes
+    ----------
+    delimiter : one character
+    decimal : "." or ","
+    header_line : index of the header line, -1 if the table has none
+    names : stripped column names in file order
+    """
+
+    delimiter: str
+    decimal: str
+    header_line: int
+    names: tuple[str, ...]
+
+
+@dataclass(frozen=True, eq=False)
+class Table:
+    """Columns as text or numbers, with what was found on the way.
+
+    Attributes
+    ----------
+    names : column names in file order; a repeated name gets ``.2``, ``.3``
+    frame : polars frame whose columns are these names
+    lines : (n,) 1-based line of each row in the file
+    preamble : lines before the header
+    decimal : "." or ","
+    notices : what was left out
+    """
+
+    names: tuple[str, ...]
+    frame: "pl.DataFrame"
+    lines: Sequence[int]
+    preamble: tuple[str, ...]
+    decimal: str
+    notices: tuple[Notice, ...]
+
+    def __len__(self) -> int:
+        return int(self.frame.height)
+
+    def series(self, name: str) -> "pl.Series":
+        """Return a column as it stands in the file."""
+        return self.frame.get_column(name)
+
+    def texts(self, name: str) -> "pl.Series":
+        """Return a column as stripped text, missing as ""."""
+        import polars as pl
+
+        return self.series(name).cast(pl.String).fill_null("").str.strip_chars()
+
+    def numbers(self, name: str) -> tuple[Column, list[int]]:
+        """Return a column as numbers and the rows whose text is not a number.
+
+        Returns
+        -------
+        (n,) float64, NaN where missing or unreadable; row indices of the unreadable
+        """
+        import polars as pl
+
+        series = self.series(name)
+        if series.dtype.is_numeric() or series.dtype == pl.Boolean:
+            return series.cast(pl.Float64).fill_null(float("nan")).to_numpy(), []
+        text = self.texts(name)
+        if self.decimal == ",":
+            text = text.str.replace(",", ".", literal=True)
+        values = text.cast(pl.Float64, strict=False)
+        bad: list[int] = []
+        if values.null_count():
+            wrong = values.is_null() & ~text.str.to_lowercase().is_in(list(MISSING))
+            bad = wrong.arg_true().to_list()
+        return values.fill_null(float("nan")).to_numpy(), bad
+
+    def rows(self, keep: "pl.Series") -> "Table":
+        """Return the table with only the rows where `keep` is true."""
+        chosen = keep.to_numpy()
+        lines = np.asarray(self.lines)[chosen].tolist()
+        return Table(
+            self.names,
+            self.frame.filter(keep),
+            lines,
+            self.preamble,
+            self.decimal,
+            self.notices,
+        )
+
+
+def decode(data: bytes, encoding: str = "") -> str:
+    """Return bytes as text: the encoding given, else what the bytes show.
+
+    Byte-order marks decide first, then valid UTF-8, then Chinese double bytes, then
+    Windows-1252; a stray byte never stops the reading.
+    """
+    if encoding:
+        try:
+            return data.decode(encoding, errors="replace").removeprefix("\ufeff")
+        except LookupError:
+            raise InputError(
+                f"unknown encoding {encoding!r}", "for example utf-8 or cp1252"
+            ) from None
+    if data.startswith(_UTF16_BOMS):
+        return data.decode("utf-16", errors="replace")
+    if len(data) > 8 and data[1:8:2] == b"\0\0\0\0"[: len(data[1:8:2])]:
+        return data.decode("utf-16-le", errors="replace")
+    try:
+        return data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        if error.reason == "unexpected end of data" and error.end == len(data):
+            return data[: error.start].decode("utf-8-sig")
+    if data.startswith(b"\xef\xbb\xbf"):
+        return data.decode("utf-8-sig", errors="replace")
+    if _is_double_byte(data):
+        return data.decode("gb18030", errors="replace")
+    try:
+        return data.decode("cp1252")
+    except UnicodeDecodeError:
+        return data.decode("latin-1")
+
+
+def _is_double_byte(data: bytes) -> bool:
+    """Say whether high bytes come in pairs, as Chinese text has them."""
+    runs = [len(r) for r in re.findall(rb"[\x80-\xff]+", data[:65536])]
+    even = sum(n for n in runs if n % 2 == 0)
+    if sum(runs) < 4 or even < 0.9 * sum(runs):
+        return False
+    try:
+        data[:65536].decode("gb18030")
+    except UnicodeDecodeError as error:
+        return error.end >= min(len(data), 65536) - 4
+    return True
+
+
+def split_lines(text: str) -> list[str]:
+    """Return the lines of a text with any of the three line ends."""
+    if "\r" in text:
+        text = text.replace("\r\n", "\n").replace("\r", "\n")
+    return text.split("\n")
+
+
+def read_text(path: Path, encoding: str = "") -> str:
+    """Return a text file decoded.
+
+    Raises
+    ------
+    InputError
+        It is larger than :data:`MAX_BYTES`, or binary.
+    """
+    size = path.stat().st_size
+    if size > MAX_BYTES:
+        raise InputError(
+            f"{path}: {size} bytes of text, the limit is {MAX_BYTES}",
+            "split the export, or convert it to Parquet",
+        )
+    data = path.read_bytes()
+    text = decode(data, encoding)
+    if text[:4096].count("\0") > 8:
+        raise InputError(f"{path}: is binary, not text")
+    return text
+
+
+def split_fields(line: str, delimiter: str) -> list[str]:
+    """Return the fields of one line, quotes removed, blanks stripped."""
+    line = unquoted(line, delimiter)
+    if '"' in line and line.count('"') % 2 == 0:
+        rows = list(csv.reader([line], delimiter=delimiter))
+        return [field.strip() for field in rows[0]] if rows else []
+    return [field.strip() for field in line.split(delimiter)]
+
+
+def unquoted(line: str, delimiter: str) -> str:
+    """Return a line without the quotes that enclose it as a whole."""
+    bare = line.strip()
+    if (
+        len(bare) > 1
+        and bare[0] == bare[-1] == '"'
+        and delimiter in bare
+        and '"' not in bare[1:-1]
+    ):
+        return bare[1:-1]
+    return line
+
+
+def find_header(
+    lines: Sequence[str],
+    score: Callable[[Sequence[str]], int],
+    delimiter: str = "",
+) -> Layout | None:
+    """Return the layout whose header line scores best, None if none scores.
+
+    Parameters
+    ----------
+    lines : the text
+    score : how many of these fields are known column names; 0 if not a header
+    delimiter : the only one tried; "" for any
+    """
+    best: tuple[int, int, str, list[str]] | None = None
+    for index, line in enumerate(lines[:MAX_HEADER_LINE]):
+        for mark in (delimiter,) if delimiter else DELIMITERS:
+            if mark not in line:
+                continue
+            fields = [f.lstrip("~").strip() for f in split_fields(line, mark)]
+            points = score(fields)
+            if points and (best is None or points > best[0]):
+                best = (points, index, mark, fields)
+        if best is not None and index > best[1] + 3:
+            break
+    if best is None:
+        return None
+    _, index, mark, fields = best
+    if len(fields) > MAX_COLUMNS:
+        raise InputError(f"{len(fields)} columns, the limit is {MAX_COLUMNS}")
+    return Layout(
+        mark, find_decimal(lines[index + 1 :], mark), index, tuple(_trim(fields))
+    )
+
+
+def find_decimal(lines: Sequence[str], delimiter: str) -> str:
+    """Return the decimal mark that the first 200 lines use."""
+    if delimiter == ",":
+        return "."
+    commas = points = 0
+    for line in lines[:200]:
+        for field in line.split(delimiter):
+            commas += _DECIMAL_COMMA.fullmatch(field) is not None
+            points += _DECIMAL_POINT.fullmatch(field) is not None
+    return "," if commas > points else "."
+
+
+def parse_table(
+    lines: Sequence[str],
+    layout: Layout,
+    first_line: int,
+) -> Table:
+    """Return the records below a header as a table.
+
+    Parameters
+    ----------
+    lines : the whole text
+    layout : where the table lies
+    first_line : index of the first record
+
+    Raises
+    ------
+    InputError
+        There is no record, or most lines are not records of one width.
+    """
+    mark = layout.delimiter
+    body = [
+        (number, unquoted(line, mark))
+        for number, line in enumerate(lines[first_line:], first_line + 1)
+        if line.strip(" \t,;\x00\x1a") != ""
+    ]
+    if not body:
+        raise InputError("there is a header but no record", "was the export cut short?")
+    if any('"' in line for _, line in body):
+        fields = [split_fields(line, mark) for _, line in body]
+        body = [
+            (number, mark.join(f.replace(mark, " ") for f in row))
+            for (number, _), row in zip(body, fields, strict=True)
+        ]
+    chosen, width, notices = _records(body, mark, len(layout.names))
+    if width > MAX_COLUMNS:
+        raise InputError(f"{width} columns, the limit is {MAX_COLUMNS}")
+    notices += _cut_end(lines)
+    names = unique_names([*layout.names, *[""] * (width - len(layout.names))][:width])
+    frame = _frame([line for _, line in chosen], mark, names)
+    return Table(
+        names,
+        frame,
+        [number for number, _ in chosen],
+        tuple(lines[: max(layout.header_line, 0)]),
+        layout.decimal,
+        tuple(notices),
+    )
+
+
+def _records(
+    body: list[tuple[int, str]], mark: str, n_names: int
+) -> tuple[list[tuple[int, str]], int, list[Notice]]:
+    """Return the lines of the common width, that width, and what was left out."""
+    widths = [line.count(mark) for _, line in body]
+    counts = Counter(widths)
+    common = max(counts, key=lambda w: (counts[w], w))
+    allowed = {w for w, c in counts.items() if c >= HABIT_SHARE * len(body)} | {common}
+    width = max(allowed)
+    notices: list[Notice] = []
+    if len(counts) == 1:
+        return body, width + 1, notices
+    if widths[-1] < common and widths[-1] + 1 < n_names and widths[-1] not in allowed:
+        notices.append(
+            Notice(
+                "truncated_record",
+                f"the last record, line {body[-1][0]}, is cut: {widths[-1] + 1} of "
+                f"{common + 1} fields; it is left out",
+            )
+        )
+        body, widths = body[:-1], widths[:-1]
+    elif widths[-1] < common and widths[-1] + 1 >= n_names:
+        # Only the delimiter after the last field is missing.
+        widths[-1], body[-1] = (
+            common,
+            (
+                body[-1][0],
+                body[-1][1] + mark * (common - widths[-1]),
+            ),
+        )
+    chosen: list[tuple[int, str]] = []
+    lost: list[int] = []
+    for (number, line), found in zip(body, widths, strict=True):
+        if found in allowed:
+            chosen.append((number, line + mark * (width - found)))
+        elif found > width and not line.split(mark, width + 1)[-1].strip(mark + " \r"):
+            chosen.append((number, mark.join(line.split(mark)[: width + 1])))
+        else:
+            lost.append(number)
+    if lost:
+        if len(lost) > len(chosen):
+            raise InputError(
+                f"{len(lost)} of {len(body)} lines do not have the fields of the "
+                f"header; the first is line {lost[0]}",
+                "the file is damaged or not a table",
+            )
+        notices.append(unreadable_lines(lost, "do not have the fields of a record"))
+    return chosen, width + 1, notices
+
+
+def unreadable_lines(lost: Sequence[int], why: str) -> Notice:
+    """Return the notice for lines left out in the middle of a file."""
+    shown = ", ".join(str(n) for n in lost[:5]) + (", ..." if len(lost) > 5 else "")
+    return Notice(
+        "unreadable_rows",
+        f"{len(lost)} lines {why} and are left out: {shown}",
+        Severity.WARNING,
+    )
+
+
+def _cut_end(lines: Sequence[str]) -> list[Notice]:
+    if not lines or not lines[-1].strip():
+        return []
+    return [
+        Notice(
+            "unterminated_last_line",
+            "the file ends without a line break: it may have been cut, and the last "
+            "field may be short",
+        )
+    ]
+
+
+def _frame(lines: list[str], mark: str, names: tuple[str, ...]) -> "pl.DataFrame":
+    import polars as pl
+
+    try:
+        frame = pl.read_csv(
+            io.BytesIO("\n".join(lines).encode("utf-8", errors="replace")),
+            has_header=False,
+            separator=mark,
+            quote_char=None,
+            infer_schema=False,
+            new_columns=list(names),
+        )
+    except pl.exceptions.PolarsError as error:
+        raise InputError(f"the table cannot be read: {error}") from error
+    if frame.height != len(lines):
+        raise InputError(f"{len(lines)} records became {frame.height} rows")
+    return frame
+
+
+def unique_names(names: Sequence[str]) -> tuple[str, ...]:
+    """Return names with ``.2``, ``.3`` added to repeats; blanks get their position."""
+    seen: set[str] = set()
+    result: list[str] = []
+    for position, name in enumerate(names):
+        base = name or f"column {position + 1}"
+        unique, repeat = base, 1
+        while unique in seen:
+            repeat += 1
+            unique = f"{base}.{repeat}"
+        seen.add(unique)
+        result.append(unique)
+    return tuple(result)
+
+
+def _trim(fields: list[str]) -> list[str]:
+    while fields and not fields[-1]:
+        fields = fields[:-1]
+    return fields

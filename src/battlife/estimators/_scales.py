@@ -7,6 +7,8 @@ from battlife.model import Column, Trace
 
 SAMPLED = 20_000
 """Values looked at; a recorder's quantum shows in far fewer."""
+COARSEST = 0.05
+"""Of a column's range: a BMS that reports cells in 20 mV steps has 2 % of 1 V."""
 
 
 def sampled(column: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
@@ -21,14 +23,19 @@ def resolution(column: npt.NDArray[np.float64]) -> float:
 
     The 5th percentile of the spacings rather than the least: values printed in
     single precision differ by rounding as well as by the recorder's quantum. 0 where
-    fewer than three distinct values exist, which says nothing of a quantum.
+    the column says nothing of a quantum: fewer than three distinct values, or values
+    further apart than COARSEST of their range (a programmed level, not a quantum).
     """
     values = np.unique(sampled(column))
     if values.size < 3:
         return 0.0
+    coarsest = COARSEST * float(values[-1] - values[0])
     spacing = np.diff(values)
     spacing = spacing[spacing > 1e-9 * max(abs(values[0]), abs(values[-1]), 1e-9)]
-    return float(np.percentile(spacing, 5, method="lower")) if spacing.size else 0.0
+    if not spacing.size:
+        return 0.0
+    quantum = float(np.percentile(spacing, 5, method="lower"))
+    return quantum if quantum <= coarsest else 0.0
 
 
 def current_scale(current_a: npt.NDArray[np.float64]) -> float:

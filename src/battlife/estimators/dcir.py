@@ -203,7 +203,11 @@ class _Measuring:
     def _uncertainty(
         self, ohm: float, step_a: float, slope_v_per_s: float, u_on_s: float
     ) -> float | None:
-        """Return u in ohm; the offsets of both sensors cancel in the differences."""
+        """Return u in ohm.
+
+        The offset of the voltage cancels in the difference. That of the current does
+        not where a tester opens its relay at rest and logs 0 A, so it counts.
+        """
         if not (self.sensor.current_known and self.sensor.voltage_known):
             return None
         two_readings = np.sqrt(2.0) / RECTANGULAR
@@ -215,6 +219,7 @@ class _Measuring:
         return root_sum(
             u_volt / abs(step_a),
             ohm * u_ampere / abs(step_a),
+            ohm * self.sensor.current_a / abs(step_a),
             ohm * self.sensor.voltage_relative,
             ohm * self.sensor.current_relative,
         )

@@ -5,9 +5,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from battlife.errors import BattlifeError, FormatError, InputError
-from battlife.pipeline.sources import Job, LoadOptions
+from battlife.pipeline.sources import Job, LoadOptions, record_of
 from battlife.readers import detect, hash_file
-from battlife.readers.units import record_of
 
 LEDGER_NAME = "ledger.jsonl"
 """Its presence marks a folder of archives, which is never walked for logs."""

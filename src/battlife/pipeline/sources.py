@@ -12,9 +12,10 @@ from battlife.readers import HEAD_BYTES, all_readers, read
 from battlife.readers.mapped import load_mapping
 from battlife.readers.units import (
     UnitRecord,
+    find_units_file,
     join,
+    load_units,
     pack_from,
-    record_of,
 )
 
 
@@ -148,6 +149,29 @@ def load_job(job: Job, options: LoadOptions) -> tuple[Unit, ...]:
     return tuple(
         Unit(t, pack_from(t, job.record, t.unit_id, options.nominal_ah)) for t in traces
     )
+
+
+def record_of(path: Path, units_file: Path | None) -> UnitRecord | None:
+    """Return the units.toml entry that names a file, None if there is none.
+
+    Parameters
+    ----------
+    path : the log
+    units_file : units.toml; None looks beside the log
+
+    Raises
+    ------
+    InputError
+        The units.toml is wrong.
+    """
+    chosen = units_file or find_units_file(path.parent)
+    if chosen is None:
+        return None
+    resolved = path.resolve()
+    for record in load_units(chosen):
+        if resolved in {p.resolve() for p in record.paths()}:
+            return record
+    return None
 
 
 def _is_archive(path: Path) -> bool:

@@ -2,6 +2,7 @@
 
 import math
 import tempfile
+import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from enum import IntEnum
@@ -17,7 +18,7 @@ from battlife.pipeline.evaluate import evaluate
 from battlife.pipeline.finding import LEDGER_NAME
 from battlife.pipeline.rows import SCHEMA, Row, notice_rows
 from battlife.readers import all_readers, read
-from battlife.readers.mapped import parse_mapping
+from battlife.readers.mapped import MappedReader, parse_mapping
 
 RELATIVE_TOLERANCE = 1e-9
 """Across processors the last bits of library functions may differ; more is a change."""
@@ -133,7 +134,9 @@ def _recomputed(path: Path) -> tuple[Recompute, list[Notice]]:
                     toml = evaluation.inputs.get("policy_toml")
                     if not toml:
                         continue
-                    again = evaluate(trace, pack, parse_policy(toml.encode()))
+                    again = evaluate(
+                        trace, pack, parse_policy(toml.encode(), path.name)
+                    )
                     answer = _compare(evaluation, again.estimates)
                     if again.grade != evaluation.grade:
                         answer = Recompute.DIFFERENT
@@ -183,7 +186,7 @@ def _source_again(archive: Archive, findings: list[Notice]) -> Recompute:
         copy = Path(folder) / Path(source.name).name
         archive.extract_source(0, copy)
         reader = (
-            parse_mapping(source.mapping_toml)
+            MappedReader(parse_mapping(tomllib.loads(source.mapping_toml)))
             if source.mapping_toml
             else all_readers().get(source.reader)
         )

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from cells import PACK
+from simulated_cells import PACK
 
 from battlife.errors import EstimateError
 from battlife.estimators.dcir import PulseResistance

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from cells import PACK, cycle, ocv, trace_of
+from simulated_cells import PACK, cycle, ocv, trace_of
 
 from battlife.errors import EstimateError, InputError
 from battlife.estimators import ESTIMATORS, build, options_of

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from cells import PACK, cycle, trace_of
+from simulated_cells import PACK, cycle, trace_of
 
 from battlife.estimators.capacity import DischargeCapacity
 from battlife.estimators.dcir import PulseResistance

@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 import pytest
-from cells import PACK
+from simulated_cells import PACK
 
 from battlife.errors import EstimateError
 from battlife.estimators.soh import state_of_health

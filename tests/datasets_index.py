@@ -1,4 +1,4 @@
-"""Regenerate datasets/index.toml: ``python -m tests.datasets_index``.
+"""Regenerate datasets/index.toml: ``python tests/datasets_index.py``.
 
 A folder of the table below says where its files come from; a file without one stops
 the run, so nothing gets in without origin and licence.
@@ -11,7 +11,7 @@ import sys
 import tomllib
 from pathlib import Path
 
-from tests.conftest import DATASETS, SHARED
+from conftest import DATASETS, SHARED
 
 INDEX = DATASETS / "index.toml"
 
@@ -171,7 +171,7 @@ def load() -> list[dict[str, object]]:
 def main() -> None:
     lines = [
         "# Every file of this folder: origin, licence, hash. Regenerate with",
-        "# python -m tests.datasets_index (needs the shared data at hand).",
+        "# python tests/datasets_index.py (needs the shared data at hand).",
     ]
     for entry in entries():
         lines.append("\n[[file]]")

@@ -132,7 +132,7 @@ def _power(trace: Trace) -> list[Notice]:
     product = np.abs(trace.columns["voltage_v"] * trace.columns["current_a"])
     with np.errstate(invalid="ignore"):
         big = (power > 0.1 * np.nanmax(power, initial=0.0)) & np.isfinite(product)
-        big &= power > 20 * quantum(trace.columns["power_w"])
+        big &= power > 20 * quantum(trace.columns["power_w"], 0)
     if big.sum() < MIN_RUN:
         return []
     ratio = float(np.median(product[big] / power[big]))

@@ -16,7 +16,12 @@ SUSPECT_BEYOND: Final = 0.05
 stay within 2 % of what the samples bracket; a scale error of 1.1 is beyond it."""
 RESOLVED_COUNTS: Final = 20.0
 """Counter quanta a change must have before it says anything to 5 %."""
-QUANTUM_DECIMALS: Final = 7
+CURRENT_DECIMALS: Final = 3
+"""Coarsest decimals a current is taken to have. A current held at exactly 5 A does
+not mean that the tester resolves whole amperes, and none logs coarser than that
+matters here: 0.01 A beside the 30 A of a large cell explains nothing."""
+COUNTER_DECIMALS: Final = 2
+FINEST_DECIMALS: Final = 7
 SECONDS_PER_HOUR: Final = 3600.0
 
 _SCALES: Final[tuple[tuple[float, str], ...]] = (
@@ -111,16 +116,21 @@ def step_notices(trace: Trace) -> list[Notice]:
     return notices
 
 
-def quantum(values: Column) -> float:
+def quantum(values: Column, coarsest: int) -> float:
     """Return the decimal step all values are multiples of, 0 if there is none.
 
-    A column scaled after export has no such step any more.
+    A constant column has none, and one scaled after export has lost its own.
+
+    Parameters
+    ----------
+    values : (n,)
+    coarsest : decimals of the largest step considered
     """
     finite = values[np.isfinite(values)][:200_000]
-    if not finite.size:
+    if not finite.size or finite.min() == finite.max():
         return 0.0
     slack = 1e-9 * max(1.0, float(np.abs(finite).max()))
-    for decimals in range(1, QUANTUM_DECIMALS + 1):
+    for decimals in range(coarsest, FINEST_DECIMALS + 1):
         if (np.abs(finite - np.round(finite, decimals)) <= slack).all():
             return float(10.0**-decimals)
     return 0.0
@@ -130,7 +140,7 @@ def _compare(
     trace: Trace, name: str, unit: str, direction: int | None
 ) -> _Comparison | None:
     current, counter = trace.columns["current_a"], trace.columns[name]
-    flow, step = current, quantum(current)
+    flow, step = current, quantum(current, CURRENT_DECIMALS)
     if unit == "Wh":
         voltage = trace.columns["voltage_v"]
         flow = current * voltage
@@ -145,7 +155,7 @@ def _compare(
         flow = np.abs(flow)
     elif direction is not None:
         flow = np.maximum(flow * direction, 0.0)
-    grain = quantum(counter)
+    grain = quantum(counter, COUNTER_DECIMALS)
     change = np.diff(counter)
     kept = np.diff(segment) == 0
     if direction is None:

@@ -59,6 +59,7 @@ class _Comparison:
     integral: float
     unexplained: float
     worst_share: float
+    turned: bool
 
 
 def counter_notices(trace: Trace) -> list[Notice]:
@@ -151,6 +152,7 @@ def _compare(
     flow, counter, time_s = flow[rows], counter[rows], trace.time_s[rows]
     segment = np.searchsorted(trace.segment_start, rows, side="right")
     way = _ways(current[rows])
+    peak = float(np.abs(flow).max())
     if direction == 0:
         flow = np.abs(flow)
     elif direction is not None:
@@ -180,7 +182,13 @@ def _compare(
         )
     ]
     counted, mean, low, high, active = sums
+    # Between two steps the current may do anything it does elsewhere, unseen.
+    unseen = np.where(way[1:] != way[:-1], hours, 0.0) * peak
     slack = 0.5 * step * active + grain * (active > 0)
+    slack += np.add.reduceat(unseen, starts)
+    reversed_ = direction is None and float((counted * mean).sum()) < 0
+    if reversed_:
+        counted = -counted
     outside = np.maximum(np.maximum(counted - high - slack, low - slack - counted), 0.0)
     size = np.maximum(np.abs(counted), np.abs(mean))
     total = float(size.sum())
@@ -192,6 +200,7 @@ def _compare(
         integral=float(np.abs(mean).sum()),
         unexplained=float(outside.sum()) / total,
         worst_share=float(size[bad].sum()) / total,
+        turned=reversed_,
     )
 
 
@@ -202,28 +211,38 @@ def _ways(current_a: Floats) -> npt.NDArray[np.int8]:
 
 
 def _judged(name: str, unit: str, found: _Comparison) -> list[Notice]:
+    notices: list[Notice] = []
     larger = max(found.counter, found.integral)
     apart = abs(found.integral - found.counter) / larger
-    if found.unexplained > SUSPECT_BEYOND or found.worst_share > SUSPECT_BEYOND:
-        if found.counter == 0.0:
-            return [
-                Notice(
-                    "counter_silent",
-                    f"{name} stays 0 while the current integrates to "
-                    f"{found.integral:.6g} {unit}",
-                )
-            ]
-        return [_suspect(name, unit, found.integral, found.counter)]
-    if found.unexplained > AGREE or found.worst_share > 0 or apart > SUSPECT_BEYOND:
-        return [
+    if found.turned:
+        notices.append(
+            Notice(
+                "counter_turned",
+                f"{name} falls while the current charges: the opposite of its "
+                "convention here; the check of the current's sign stands alone",
+            )
+        )
+    wrong = max(found.unexplained, found.worst_share)
+    if wrong > SUSPECT_BEYOND and found.counter == 0.0:
+        notices.append(
+            Notice(
+                "counter_silent",
+                f"{name} stays 0 while the current integrates to "
+                f"{found.integral:.6g} {unit}",
+            )
+        )
+    elif wrong > SUSPECT_BEYOND:
+        notices.append(_suspect(name, unit, found.integral, found.counter))
+    elif wrong > AGREE or apart > SUSPECT_BEYOND:
+        notices.append(
             Notice(
                 _code(unit),
                 f"{name} counts {found.counter:.6g} {unit}, the samples integrate to "
                 f"{found.integral:.6g} {unit} ({apart:.1%} apart); their resolution "
                 "and spacing allow it: trust the counter",
             )
-        ]
-    return []
+        )
+    return notices
 
 
 def _suspect(name: str, unit: str, integral: float, counter: float) -> Notice:

@@ -132,6 +132,20 @@ def test_each_direction_has_its_own_counter_and_resets() -> None:
     assert wrong == {"capacity_counter_disagrees": Severity.SUSPECT}
 
 
+@pytest.mark.parametrize("scale", [1.0, 1.1])
+def test_a_net_counter_of_the_other_sign_is_named_and_still_compared(scale) -> None:
+    time_s = np.arange(0.0, 3600.0, 10.0)
+    codes = found(
+        trace(
+            time_s,
+            current_a=np.full(time_s.size, -1.0 * scale),
+            net_capacity_ah=time_s / 3600,
+        )
+    )
+    assert codes["counter_turned"] is Severity.WARNING
+    assert ("capacity_counter_disagrees" in codes) is (scale != 1.0)
+
+
 def test_a_counter_that_never_moves_is_a_warning() -> None:
     time_s = np.arange(0.0, 3600.0, 10.0)
     codes = found(

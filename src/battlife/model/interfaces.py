@@ -12,8 +12,15 @@ from battlife.model.trace import Trace
 class Reader(Protocol):
     """Reads one foreign log format into Traces."""
 
-    name: str
-    description: str
+    @property
+    def name(self) -> str:
+        """Name of the format, as `--format` takes it."""
+        ...
+
+    @property
+    def description(self) -> str:
+        """One line on the format."""
+        ...
 
     def recognises(self, head: bytes, name: str) -> bool:
         """Say whether the first 4 KiB and the file name look like this format."""

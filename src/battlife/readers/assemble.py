@@ -123,8 +123,6 @@ def assemble(table: Table, given: Given) -> Trace:
         time_s,
         None if wall is None else wall[0],
         columns.get("step_time_s"),
-        columns.get("current_a"),
-        {n: columns[n] for n in COUNTERS if n in columns},
     )
     notices += _voltage_doubts(columns.get("voltage_v"), choices.get("voltage_v"))
     segments = _segments(table, time_s, given.restart_column, notices)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from battlife.errors import FormatError
-from battlife.model import Trace
+from battlife.model import Reader, Trace
 from battlife.readers import lvm, mapped, neware_csv, per_cycle, tables
 from battlife.readers.columns import meaning
 
@@ -39,7 +39,12 @@ class DelimitedText:
         text = tables.decode(head)
         if text[:512].count("\0") or any(t in text for t in NOT_OURS):
             return False
-        others = (*mapped.READERS, neware_csv.READER, lvm.READER, per_cycle.READER)
+        others: tuple[Reader, ...] = (
+            *mapped.READERS,
+            neware_csv.READER,
+            lvm.READER,
+            per_cycle.READER,
+        )
         if any(r.recognises(head, name) for r in others):
             return False
         lines = tables.split_lines(text)

@@ -228,7 +228,11 @@ def preamble_facts(preamble: Sequence[str], facts: Mapping[str, str]) -> dict[st
     for key, before in facts.items():
         for line in preamble:
             position = line.find(before)
-            alone = before.endswith(":") or line[position - 1 : position] in ("", "\t")
+            alone = (
+                before.endswith(":")
+                or line[position - 1 : position] in ("", "\t")
+                or line[position + len(before) :].startswith(":")
+            )
             if position < 0 or not alone:
                 continue
             value = line[position + len(before) :].strip(' \t:=,;"')

@@ -43,7 +43,7 @@ def factors(
     """
     current = columns["current_a"]
     if rule == "discharge_positive":
-        return -1.0, _contradictions(-current, columns)
+        return -1.0, []
     unsigned = not (current < 0).any()
     if states is not None and unsigned and rule != "charge_positive":
         by_state = np.where(states < 0, -1.0, 1.0)
@@ -64,9 +64,9 @@ def factors(
                     Severity.SUSPECT,
                 )
             ]
-        return 1.0, _contradictions(current, columns)
+        return 1.0, []
     if rule == "charge_positive":
-        return 1.0, _contradictions(current, columns)
+        return 1.0, []
     evidence = _evidence(current, columns, states)
     if evidence is None:
         if not (current != 0).any():
@@ -83,19 +83,6 @@ def factors(
         return 1.0, []
     return -1.0, [
         Notice("sign_turned", f"the file counts discharge positive, by its {proof}")
-    ]
-
-
-def _contradictions(current: Column, columns: dict[str, Column]) -> list[Notice]:
-    evidence = _evidence(current, columns, None)
-    if evidence is None or evidence[0] > 0:
-        return []
-    return [
-        Notice(
-            "sign_contradicted",
-            f"the sign of current is contradicted by the {evidence[1]}",
-            Severity.SUSPECT,
-        )
     ]
 
 

@@ -178,13 +178,14 @@ def _compare(
             (a + b) / 2 * hours,
             np.minimum(a, b) * hours,
             np.maximum(a, b) * hours,
-            hours * ((a != 0) | (b != 0) | (change != 0)),
+            hours
+            * _unresolved(current[rows], flow, quantum(current, CURRENT_DECIMALS)),
         )
     ]
     counted, mean, low, high, active = sums
     # Between two steps the current may do anything it does elsewhere, unseen.
     unseen = np.where(way[1:] != way[:-1], hours, 0.0) * peak
-    slack = 0.5 * step * active + grain * (active > 0)
+    slack = step * active + grain
     slack += np.add.reduceat(unseen, starts)
     reversed_ = direction is None and float((counted * mean).sum()) < 0
     if reversed_:
@@ -202,6 +203,19 @@ def _compare(
         worst_share=float(size[bad].sum()) / total,
         turned=reversed_,
     )
+
+
+def _unresolved(
+    current_a: Floats, flow: Floats, step: float
+) -> npt.NDArray[np.float64]:
+    """Return, per interval, by how many quanta the mean current may be off.
+
+    Half a quantum where the counter's current flows; a whole one where nothing is
+    shown, since a tester that truncates shows 0 for all below it.
+    """
+    shown = np.abs(current_a) >= 1.5 * step
+    quanta = np.where(shown, np.where(flow > 0, 0.5, 0.0), np.where(flow > 0, 0.5, 1.0))
+    return np.asarray(np.maximum(quanta[:-1], quanta[1:]))
 
 
 def _ways(current_a: Floats) -> npt.NDArray[np.int8]:

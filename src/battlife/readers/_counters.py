@@ -149,6 +149,8 @@ def _compare(
     rows = np.flatnonzero(np.isfinite(flow) & np.isfinite(counter))
     if rows.size < 3:
         return None
+    if float(np.abs(current[rows]).max()) < 1.5 * quantum(current, CURRENT_DECIMALS):
+        return None  # a current that never leaves one quantum measures nothing
     flow, counter, time_s = flow[rows], counter[rows], trace.time_s[rows]
     segment = np.searchsorted(trace.segment_start, rows, side="right")
     way = _ways(current[rows])

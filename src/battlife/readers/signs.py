@@ -76,6 +76,7 @@ def factors(
                 "sign_assumed",
                 "nothing in the file shows which sign of current charges; positive "
                 "is taken as charging",
+                Severity.SUSPECT,
             )
         ]
     sign, proof = evidence
@@ -124,21 +125,24 @@ def _by_response(current: Column, voltage: Column | None) -> int | None:
     if voltage is None or current.size < 3:
         return None
     peak = float(np.nanmax(np.abs(current), initial=0.0))
+    if peak <= 0:
+        return None
     di, dv = np.diff(current), np.diff(voltage)
     with np.errstate(invalid="ignore"):
-        events = (np.abs(di) > 0.2 * peak) & (dv != 0) & np.isfinite(dv)
-    product = np.sign(di[events] * dv[events])
-    if peak > 0 and product.size >= 3:
-        mean = float(product.mean())
-        if abs(mean) >= 0.8:
-            return 1 if mean > 0 else -1
-    # Without steps: the voltage of a cell rises over a charge and falls over a
-    # discharge, whatever it does from record to record.
-    with np.errstate(invalid="ignore"):
+        events = (np.abs(di) > 0.2 * peak) & (np.abs(dv) > 0) & np.isfinite(dv)
         flowing = (np.abs(current[1:]) > 0.2 * peak) & np.isfinite(dv)
         flowing &= np.sign(current[1:]) == np.sign(current[:-1])
+    product = np.sign(di[events] * dv[events])
+    jump = float(product.mean()) if product.size else 0.0
+    # The voltage of a cell rises over a charge and falls over a discharge, whatever
+    # it does from record to record.
     moves = np.sign(current[1:][flowing]) * dv[flowing]
     net, path = float(moves.sum()), float(np.abs(moves).sum())
-    if peak <= 0 or abs(net) < 0.2 or abs(net) < 0.7 * path:
-        return None
-    return 1 if net > 0 else -1
+    trend = net / path if path > 0 else 0.0
+    if product.size >= 3 and abs(jump) >= 0.8 and jump * trend > -0.5:
+        return 1 if jump > 0 else -1
+    if abs(net) >= 0.2 and abs(trend) >= 0.7 and jump * trend >= 0:
+        return 1 if net > 0 else -1
+    if min(abs(jump), abs(trend)) >= 0.8 and jump * trend > 0 and abs(net) > 0.02:
+        return 1 if net > 0 else -1
+    return None

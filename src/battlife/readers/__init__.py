@@ -11,7 +11,7 @@ from pathlib import Path
 
 from battlife import _plugins
 from battlife.errors import BattlifeError, FormatError, InputError
-from battlife.model import Reader, Source, Trace
+from battlife.model import Notice, Reader, Source, Trace
 from battlife.readers._checks import checked
 from battlife.readers.bus_logs import describe, describe_document
 
@@ -20,6 +20,8 @@ MAX_FILE_BYTES = 4 << 30
 """Largest file read unless the caller allows more: a reader may need a few times
 the size in memory, and a week at 1 kHz as text stays below it."""
 GROUP = "battlife.readers"
+STRAY_SHARE = 0.01
+"""Share of another unit's samples up to which a unit may be a damaged row or two."""
 
 __all__ = ["all_readers", "detect", "hash_file", "read"]
 
@@ -120,7 +122,8 @@ def read(
             "wait until the tester has finished writing, or read a copy",
         )
     source = Source(str(path), digest, size, reader.name)
-    return tuple(checked(_stamped(trace, source)) for trace in traces)
+    stamped = _with_strays_named([_stamped(trace, source) for trace in traces])
+    return tuple(checked(trace) for trace in stamped)
 
 
 def hash_file(path: Path) -> tuple[str, int]:
@@ -159,6 +162,24 @@ def _state(path: Path) -> tuple[int, int]:
     except OSError as error:
         raise InputError(f"{path}: cannot be read: {error.strerror}") from error
     return found.st_size, found.st_mtime_ns
+
+
+def _with_strays_named(traces: Sequence[Trace]) -> Sequence[Trace]:
+    """Warn on every unit where one has next to no samples beside the others.
+
+    A damaged channel or serial number in a row makes a unit of its own, and the row
+    is missing where it belongs.
+    """
+    most = max((t.n_samples for t in traces), default=0)
+    strays = [t.unit_id for t in traces if 0 < t.n_samples <= STRAY_SHARE * most]
+    if not strays:
+        return traces
+    notice = Notice(
+        "stray_unit",
+        f"{', '.join(strays[:5])}: {len(strays)} of {len(traces)} units have next to "
+        "no samples: rows with a damaged unit name?",
+    )
+    return [replace(t, provenance=t.provenance.with_notices(notice)) for t in traces]
 
 
 def _stamped(trace: Trace, source: Source) -> Trace:

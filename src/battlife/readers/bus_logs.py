@@ -21,6 +21,8 @@ _MAGIC: Final[tuple[tuple[bytes, str], ...]] = (
 """First bytes of binary captures, from the formats' public descriptions."""
 
 _HEX = rb"(?:0[xX])?[0-9A-Fa-f]{2}"
+# Bytes without one letter may as well be decimal columns.
+_HEX_LETTER = rb"\b(?=[0-9 :,]{0,200}[A-Fa-fxX])"
 _TEXT: Final[tuple[tuple[re.Pattern[bytes], str], ...]] = tuple(
     (re.compile(pattern, re.MULTILINE), what)
     for pattern, what in (
@@ -40,7 +42,10 @@ _TEXT: Final[tuple[tuple[re.Pattern[bytes], str], ...]] = tuple(
             "candump-like CAN log",
         ),
         (rb"^(>>>|<<<)\s*" + _HEX, "BMS frames in hex"),
-        (rb"(?:\b" + _HEX + rb"[ :,]\s*){7}" + _HEX + rb"\b", "BMS frames in hex"),
+        (
+            _HEX_LETTER + rb"(?:" + _HEX + rb"[ :,]\s*){7}" + _HEX + rb"\b",
+            "BMS frames in hex",
+        ),
     )
 )
 

@@ -78,7 +78,7 @@ def test_baseline(benchmark, n):
 def test_beep(benchmark, work):
     pytest.importorskip("beep", reason="a peer: pip install --group bench")
     import pandas
-    from beep.structure.base import BEEPDatapath
+    from beep.structure.arbin import ArbinDatapath
 
     time, current = cycles(PEER_ROWS)
     cycle = np.arange(PEER_ROWS) // ROWS_PER_CYCLE
@@ -105,5 +105,5 @@ def test_beep(benchmark, work):
         grouped = table.groupby("cycle_index")[f"{name}_capacity"]
         table[f"{name}_capacity"] = grouped.cumsum()
         table[f"{name}_energy"] = 3.7 * table[f"{name}_capacity"]
-    path = BEEPDatapath(table, {}, paths={"raw": None}, metadata=None)
+    path = ArbinDatapath(table, {}, paths={"raw": None})
     run(benchmark, getattr(path, work), PEER_ROWS)

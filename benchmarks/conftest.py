@@ -30,5 +30,5 @@ def pytest_terminal_summary(terminalreporter, config):
         for bench in sorted(benches, key=lambda b: b.stats.min):
             rows = bench.extra_info.get("rows")
             rate = f"{rows / bench.stats.min:10.3g} rows/s" if rows else ""
-            ratio = f"{base.stats.min / bench.stats.min:8.2f} x" if base else ""
+            ratio = f"{base.stats.min / bench.stats.min:8.3g} x" if base else ""
             terminalreporter.write_line(f"  {bench.name:42s} {rate} {ratio}")

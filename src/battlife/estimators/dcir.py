@@ -31,6 +31,9 @@ PULSE_SHARE = 0.05
 """A step smaller than this share of the largest sustained current is no pulse."""
 STEADY_SHARE = 0.05
 """A current that moved by more than this within a pulse is remarked on."""
+UNSUPPORTED = frozenset({"sampling_too_coarse", "pulse_too_short"})
+"""Where every pulse is refused for these, the record as a whole supports none: a
+square wave sampled once per half would else give thousands of refusals."""
 FINEST = 0.5
 """Sampling around t must be no coarser than this share of t: the voltage of a pulse
 goes with the logarithm or the root of time, so a chord over a longer stretch is off
@@ -68,7 +71,8 @@ class PulseResistance:
         Raises
         ------
         EstimateError
-            There is no current, no voltage, or no pulse from rest.
+            There is no current, no voltage, no pulse from rest, or none that is long
+            enough and sampled finely enough for any of the times.
         """
         for name in ("current_a", "voltage_v"):
             if not np.isfinite(trace.columns.get(name, np.empty(0))).any():
@@ -85,7 +89,16 @@ class PulseResistance:
                 ("no_pulse",),
             )
         measuring = _Measuring(trace, pack, self.times_s)
-        return tuple(measuring.estimate(k, pulse) for k, pulse in enumerate(pulses))
+        found = tuple(measuring.estimate(k, pulse) for k, pulse in enumerate(pulses))
+        reasons = {reason for e in found for reason in e.reasons}
+        if not any(e.measurements for e in found) and reasons <= UNSUPPORTED:
+            raise EstimateError(
+                f"{trace.unit_id}: none of {len(found)} current steps supports a "
+                f"resistance at {', '.join(f'{t:g} s' for t in self.times_s)}",
+                "sample faster, pulse longer, or ask for other times_s",
+                tuple(sorted(reasons)),
+            )
+        return found
 
 
 def _find_pulses(trace: Trace) -> tuple[_Pulse, ...]:

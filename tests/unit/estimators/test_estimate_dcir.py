@@ -79,9 +79,9 @@ def test_coarse_sampling_and_short_pulses_are_refused_by_time():
     assert list(estimate.measurements) == ["dcir_30s_ohm"]
     (short,) = PulseResistance((10.0, 60.0)).estimate(pulse(irregular()), PACK)
     assert short.conditions["refused_dcir_60s_ohm"] == "pulse_too_short"
-    (none,) = PulseResistance((60.0,)).estimate(pulse(irregular()), PACK)
-    assert none.status == "refused"
-    assert none.reasons == ("pulse_too_short",)
+    with pytest.raises(EstimateError) as caught:
+        PulseResistance((60.0,)).estimate(pulse(irregular()), PACK)
+    assert caught.value.reasons == ("pulse_too_short",)
 
 
 def test_a_pulse_of_exactly_t_is_long_enough():

@@ -73,6 +73,8 @@ def counter_notices(trace: Trace) -> list[Notice]:
     """
     if "current_a" not in trace.columns or trace.n_samples < 3:
         return []
+    if trace.n_samples <= sum(len(s) for s in trace.spectra):
+        return []  # samples of an alternating current do not add up to a charge
     notices: list[Notice] = []
     for name, (unit, direction) in _COUNTERS.items():
         if name not in trace.columns:
@@ -321,7 +323,7 @@ def _sampled_steps(
             voltage = trace.columns["voltage_v"][part]
             below = np.flatnonzero((voltage < cutoff) & (np.arange(flow.size) > begin))
             if below.size:
-                flow, time_s = flow[: below[0]], time_s[: below[0]]
+                flow, time_s = flow[: below[0] + 1], time_s[: below[0] + 1]
         if flow.size < 2:
             continue
         counter += float(stated[row])

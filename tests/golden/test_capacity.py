@@ -8,17 +8,20 @@ import numpy as np
 import pytest
 
 from battlife.estimators import build
-from battlife.model import STEP_KINDS, Pack, StepTable, Trace
+from battlife.model import Pack, Trace
+from battlife.readers import read
 from conftest import DATASETS, shared
 
 SENSOR = {"current_a": 0.005, "voltage_v": 0.001}
+NASA_LABELS = Path(__file__).parent / "nasa_capacity_labels.csv"
+"""NASA's own figures (PCoE repository, Saha and Goebel 2007; a US Government work)."""
 NASA_CELLS = ("B0025", "B0029", "B0030", "B0038", "B0045")
 
 
 def data(relative: str) -> Path:
     """Return a file of the shipped datasets, else of the shared ones beside them."""
-    shipped = DATASETS / relative
-    return shipped if shipped.exists() else shared(relative)
+    shipped = next(DATASETS.rglob(Path(relative).name), None)
+    return shipped if shipped is not None else shared(relative)
 
 
 def rows(path: Path) -> list[dict[str, str]]:
@@ -27,33 +30,8 @@ def rows(path: Path) -> list[dict[str, str]]:
 
 
 def nasa(cell: str) -> Trace:
-    """Return a NASA cell, each operation a segment, as the reader's convention is."""
-    from scipy.io import loadmat
-
-    path = data(f"nasa_pcoe/{cell}.mat")
-    operations = loadmat(path, simplify_cells=True)[cell]["cycle"]
-    names = ("Time", "Current_measured", "Voltage_measured", "Temperature_measured")
-    parts, starts, segment = [], [], []
-    for operation in operations:
-        content = operation["data"]
-        if operation["type"] == "impedance" or np.size(content["Time"]) == 0:
-            segment.append(np.nan)
-            continue
-        segment.append(len(starts))
-        starts.append(sum(p[0].size for p in parts))
-        parts.append([np.atleast_1d(content[n]).astype(float) for n in names])
-    time, current, voltage, degc = (np.concatenate(p) for p in zip(*parts, strict=True))
-    steps = StepTable(
-        [STEP_KINDS.index(o["type"]) for o in operations],
-        {
-            "segment": segment,
-            "ambient_temperature_degc": [
-                float(o["ambient_temperature"]) for o in operations
-            ],
-        },
-    )
-    columns = {"current_a": current, "voltage_v": voltage, "temperature_degc": degc}
-    return Trace(cell, None, time, starts, columns, steps)
+    (trace,) = read(data(f"nasa_pcoe/{cell}.mat"))
+    return trace
 
 
 def capacity(estimate):
@@ -64,7 +42,7 @@ def capacity(estimate):
 def test_nasa_figures_within_0_02_percent_and_crashes_refused(cell):
     labels = {
         int(r["discharge_index"]): float(r["capacity_to_2V7_Ah"])
-        for r in rows(data("nasa_pcoe/capacity_labels.csv"))
+        for r in rows(NASA_LABELS)
         if r["cell"] == cell
     }
     pack = Pack(cell, nominal_ah=2.0, reference_degc=24.0, sensor=SENSOR)
@@ -182,3 +160,13 @@ def test_calce_within_0_05_percent_and_fragments_refused(cell, artefacts, with_s
         assert capacity(estimate) == pytest.approx(trapezoid, rel=5e-4)
     assert contradictions == artefacts
     assert recoveries == (2 if cell == "CS2_35" else 0)
+
+
+def test_nebula_one_row_per_step():
+    name = "LMO_C_10_B_2_SOC_5-55_Part_1-1_ID_PIP15827A00221240.xlsx"
+    (trace,) = read(data(f"pulsebat/tester_exports/{name}"))
+    pack = Pack("LMO", nominal_ah=10.0, cutoff_v=2.0, sensor=SENSOR)
+    first = build("capacity").estimate(trace, pack)[0]
+    assert first.status == "ok"
+    assert capacity(first) == pytest.approx(6.0513, abs=1e-9)
+    assert first.conditions["rule"].startswith("tester's counter")

@@ -106,7 +106,7 @@ def compared(drafts: Sequence[Draft]) -> tuple[Draft, ...]:
         early = draft.charge_end_a > EARLY_END * usual_end
         refusals: tuple[str, ...] = ()
         remarks = (*draft.qualifiers, *mixed)
-        if early and not off <= UNLIKE_SHARE * largest:
+        if early and off > UNLIKE_SHARE * largest:
             refusals = ("not_from_full", "charge_ended_early")
         elif early:
             remarks += ("charge_ended_early",)

@@ -117,7 +117,8 @@ def integrate_charge(
         part = _split(time_s[begin:end], current_a[begin:end])
         net += part[0]
         magnitude += part[1]
-    return _halves(net, magnitude)
+    both: tuple[float, float] = _halves(net, magnitude)
+    return both
 
 
 @kernel(_PAIR(F8, F8, F8, int64, int64))
@@ -150,7 +151,8 @@ def integrate_energy(
         part = _split(time_s[begin:end], power[: end - begin])
         net += part[0]
         magnitude += part[1]
-    return _halves(net, magnitude)
+    both: tuple[float, float] = _halves(net, magnitude)
+    return both
 
 
 @kernel(float64[::1](F8, F8, int64, int64))

@@ -7,15 +7,12 @@ import numpy as np
 from battlife.estimators._scales import current_threshold
 from battlife.kernels.charge import cumulative_charge
 from battlife.kernels.steps import find_half_cycles
-from battlife.model import STEP_KINDS, Column, Pack, StepTable, Trace
+from battlife.model import STEP_KINDS, Column, StepTable, Trace
 
 HYSTERESIS = 0.02
 """Share of the largest half-cycle that the net charge must come back before the
 direction counts. Test pulses move less: HPPC pulses of 10 to 30 s at 1C to 3C move
 0.3 to 1.4 %, one period of a 0.05 Hz square wave 0.6 %."""
-NOMINAL_HYSTERESIS = 0.01
-"""The same as a share of the rated capacity, so that a record of nothing but pulses
-does not make each pulse a cycle."""
 
 
 @dataclass(frozen=True)
@@ -48,7 +45,7 @@ class Discharge:
     row: int | None = None
 
 
-def find_discharges(trace: Trace, pack: Pack) -> tuple[Discharge, ...]:
+def find_discharges(trace: Trace) -> tuple[Discharge, ...]:
     """Return the discharges of a trace with samples, in order.
 
     Where the source keeps each of its operations in a segment of its own (NASA), its
@@ -59,7 +56,7 @@ def find_discharges(trace: Trace, pack: Pack) -> tuple[Discharge, ...]:
     steps = trace.steps
     if steps is not None and one_segment_each(steps):
         return _from_operations(trace, steps, threshold)
-    return _from_samples(trace, pack, threshold)
+    return _from_samples(trace, threshold)
 
 
 def one_segment_each(steps: StepTable) -> bool:
@@ -108,9 +105,9 @@ def _from_operations(
     return tuple(found)
 
 
-def _from_samples(trace: Trace, pack: Pack, threshold: float) -> tuple[Discharge, ...]:
+def _from_samples(trace: Trace, threshold: float) -> tuple[Discharge, ...]:
     current = trace.column("current_a")
-    hysteresis = _hysteresis_ah(trace, pack)
+    hysteresis = _hysteresis_ah(trace)
     if hysteresis <= 0:
         return ()
     step = trace.columns.get("step_index")
@@ -192,7 +189,7 @@ def _without_samples(row: int) -> Discharge:
     )
 
 
-def _hysteresis_ah(trace: Trace, pack: Pack) -> float:
+def _hysteresis_ah(trace: Trace) -> float:
     """Return the hysteresis in Ah: from the excursion first, then from the halves.
 
     The excursion of the net charge overstates a half-cycle where the charge drifts
@@ -217,5 +214,4 @@ def _hysteresis_ah(trace: Trace, pack: Pack) -> float:
         swing = swing[np.isfinite(swing)]
         if swing.size:
             largest = max(largest, float(swing.max()))
-    floor = NOMINAL_HYSTERESIS * (pack.nominal_ah or 0.0)
-    return max(HYSTERESIS * (largest or excursion), floor)
+    return HYSTERESIS * (largest or excursion)

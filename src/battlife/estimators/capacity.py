@@ -44,6 +44,8 @@ METHOD = "capacity"
 VERSION = "1"
 EDGES = ("auto", "include", "exclude")
 COUNTER = "discharge_capacity_ah"
+SMALLEST = 0.02
+"""Share of the rated capacity below which a discharge is a pulse or a failed start."""
 PROGRAMMED = "lowest voltage, as programmed"
 PROGRAMMED_SLACK = 1.05
 """Samples of one programmed end differ by this where they are 10 s apart under a
@@ -113,7 +115,7 @@ class DischargeCapacity:
                     "a capacity needs current and voltage over time",
                     (f"{name.partition('_')[0]}_missing",),
                 )
-        discharges = find_discharges(trace, pack)
+        discharges = find_discharges(trace)
         cutoff, source = self._cutoff(pack)
         if cutoff is None:
             cutoff = _programmed_cutoff(trace.column("voltage_v"), discharges)
@@ -190,7 +192,7 @@ class _Measuring:
         if self.source == PROGRAMMED:
             qualifiers += ("cutoff_not_stated",)
         full, doubts = fullness(found, self.voltage, self.top_v)
-        if np.isfinite(net) and net <= 0.02 * (self.pack.nominal_ah or 0.0):
+        if np.isfinite(net) and net <= SMALLEST * (self.pack.nominal_ah or 0.0):
             refusals += ("implausibly_small",)
         measurements, sensor_remarks = self._measurements(found, window, net)
         return replace(

@@ -295,3 +295,8 @@ def test_the_list_of_methods_loads_no_heavy_library():
     )
     assert done.stdout.strip() == "[]"
     assert set(ESTIMATORS) == {"capacity", "dcir"}
+
+
+def test_a_wrong_rating_hides_no_discharge():
+    absurd = replace(PACK, nominal_ah=500.0)
+    assert "implausibly_small" in one(trace_of(cycle()), absurd).reasons

@@ -1,1 +1,20 @@
-"""battlife.archive."""
+"""The audit archive: one sealed HDF5 file per test, written once, verified offline."""
+
+from battlife.archive.read import Archive, open_archive
+from battlife.archive.records import ArchivedSource, ArchivedUnit, Evaluation
+from battlife.archive.seal import is_archive
+from battlife.archive.verify import Verification, verify_archive
+from battlife.archive.write import append_evaluation, write_archive
+
+__all__ = [
+    "Archive",
+    "ArchivedSource",
+    "ArchivedUnit",
+    "Evaluation",
+    "Verification",
+    "append_evaluation",
+    "is_archive",
+    "open_archive",
+    "verify_archive",
+    "write_archive",
+]

@@ -1,7 +1,13 @@
 """The audit archive: one sealed HDF5 file per test, written once, verified offline."""
 
 from battlife.archive.read import Archive, open_archive
-from battlife.archive.records import ArchivedSource, ArchivedUnit, Evaluation
+from battlife.archive.records import (
+    ArchivedSource,
+    ArchivedUnit,
+    Evaluation,
+    from_text,
+    to_text,
+)
 from battlife.archive.seal import is_archive
 from battlife.archive.verify import Verification, verify_archive
 from battlife.archive.write import append_evaluation, write_archive
@@ -13,8 +19,10 @@ __all__ = [
     "Evaluation",
     "Verification",
     "append_evaluation",
+    "from_text",
     "is_archive",
     "open_archive",
+    "to_text",
     "verify_archive",
     "write_archive",
 ]

@@ -12,7 +12,7 @@ from typing import Any, Final
 from battlife.errors import ArchiveError
 
 MAX_DEFLATE_RATIO: Final = 1032
-"""Most that deflate can expand (zlib documentation); stored bytes beyond it are forged."""
+"""Most that deflate can expand (zlib documentation): more is a forged size."""
 MAX_CHUNK_BYTES: Final = 16 << 20
 MAX_ATTRIBUTE_BYTES: Final = 64 << 10
 MAX_ATTRIBUTES: Final = 64

@@ -223,7 +223,6 @@ def _summary(out: Output, rows: list[dict[str, Any]]) -> None:
     table = Table(box=box.SIMPLE)
     for title in ("unit", "route", "SOH (capacity)", "capacity", "10 s resistance"):
         table.add_column(title)
-    table.add_column("why", overflow="fold")
     for row in rows:
         if row["status"] in ("skipped", "duplicate"):
             continue
@@ -234,10 +233,13 @@ def _summary(out: Output, rows: list[dict[str, Any]]) -> None:
             Text(quantity_text(row["soh_capacity"], 3)),
             Text(quantity_text(row["discharge_capacity_ah"])),
             Text(quantity_text(ten, 3)),
-            Text(why(row)),
         )
-    console = Console(soft_wrap=False)
-    console.print(table)
+    Console(soft_wrap=True).print(table)
+    for row in rows:
+        if row["status"] not in ("skipped", "duplicate"):
+            name = row["unit"] or row["sources"][0]["path"]
+            out.text(f"{name}: {row['route'] or row['status']}: {why(row)}")
+    out.text()
     found = totals(rows)
     by_route = ", ".join(f"{n} {r}" for r, n in found["by_route"].items()) or "none"
     by_status = ", ".join(f"{n} {s}" for s, n in found["by_status"].items())
@@ -255,7 +257,10 @@ def why(row: Mapping[str, Any]) -> str:
     """Return the reason a person reads first."""
     if row["error"]:
         return str(row["error"]["message"])
-    decisive = [r for r in row["reasons"] if r["route"] == row["route"]]
-    shown = decisive or row["reasons"]
-    texts = [r["message"] or r["rule"] for r in shown]
-    return "; ".join(texts[:3])
+    decisive = [
+        r
+        for r in row["reasons"]
+        if r["route"] == row["route"] and r["outcome"] != "missing"
+    ]
+    texts = [r["message"] or r["rule"] for r in decisive or row["reasons"]]
+    return "; ".join(texts[:2])

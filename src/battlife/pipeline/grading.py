@@ -14,6 +14,7 @@ from battlife.archive import (
     Evaluation,
     append_evaluation,
     open_archive,
+    to_text,
     write_archive,
 )
 from battlife.archive.keys import SigningKey
@@ -25,6 +26,7 @@ from battlife.pipeline.finding import Passed
 from battlife.pipeline.naming import safe_stem
 from battlife.pipeline.software import software_versions
 from battlife.pipeline.sources import Job, LoadOptions, Unit, load_job
+from battlife.readers.units import UnitRecord
 
 
 @dataclass(frozen=True)
@@ -126,7 +128,7 @@ def _grade_units(
     evaluations = []
     for unit in units:
         evaluated = evaluate(unit.trace, unit.pack, options.policy)
-        evaluations.append(_evaluation(unit.trace.unit_id, evaluated, options))
+        evaluations.append(_evaluation(unit.trace.unit_id, evaluated, options, job))
         results.append(_result(unit, evaluated, target, options.operator))
     if exists:
         for evaluation in evaluations:
@@ -140,7 +142,7 @@ def _grade_units(
             ArchivedSource(
                 path=Path(s.path),
                 sha256=s.sha256,
-                name=Path(s.path).name,
+                name=_inner_name(Path(s.path), job.record),
                 reader=s.format,
                 mapping_toml=mapping.read_text("utf-8") if mapping is not None else "",
             )
@@ -154,8 +156,18 @@ def _grade_units(
     return tuple(results)
 
 
+def _inner_name(path: Path, record: UnitRecord | None) -> str:
+    """Return the name under which units.toml finds a file, else its own name."""
+    if record is None:
+        return path.name
+    return path.resolve().relative_to(record.folder.resolve()).as_posix()
+
+
 def _evaluation(
-    unit_id: str, evaluated: Evaluated, options: GradeOptions
+    unit_id: str,
+    evaluated: Evaluated,
+    options: GradeOptions,
+    job: Job | None = None,
 ) -> Evaluation:
     return Evaluation(
         unit_id=unit_id,
@@ -173,6 +185,7 @@ def _evaluation(
             ),
             "refusal": evaluated.refusal.message if evaluated.refusal else "",
             "evaluation_key": evaluation_key(options.policy),
+            "record": to_text(job.record) if job is not None and job.record else "",
         },
     )
 

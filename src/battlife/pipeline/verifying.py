@@ -8,10 +8,16 @@ from dataclasses import replace
 from enum import IntEnum
 from pathlib import Path
 
-from battlife.archive import Archive, Evaluation, open_archive, verify_archive
+from battlife.archive import (
+    Archive,
+    Evaluation,
+    from_text,
+    open_archive,
+    verify_archive,
+)
 from battlife.archive.keys import fingerprint_of, load_or_create_key, trusted_keys
 from battlife.archive.ledger import check_ledger
-from battlife.errors import ArchiveError, BattlifeError, InputError
+from battlife.errors import ArchiveError, BattlifeError, FormatError, InputError
 from battlife.grading import parse_policy
 from battlife.model import Estimate, Notice, Trace, trace_sha256
 from battlife.pipeline.evaluate import evaluate
@@ -19,6 +25,7 @@ from battlife.pipeline.finding import LEDGER_NAME
 from battlife.pipeline.rows import SCHEMA, Row, notice_rows
 from battlife.readers import all_readers, read
 from battlife.readers.mapped import MappedReader, parse_mapping
+from battlife.readers.units import UnitRecord, join
 
 RELATIVE_TOLERANCE = 1e-9
 """Across processors the last bits of library functions may differ; more is a change."""
@@ -158,14 +165,8 @@ def _recomputed(path: Path) -> tuple[Recompute, list[Notice]]:
 
 
 def _source_again(archive: Archive, findings: list[Notice]) -> Recompute:
-    """Read the embedded originals again and compare each trace with the archived.
-
-    Files that units.toml joined cannot be told apart from here: their bytes are
-    compared by hash (part of the integrity check) and the joined trace is taken as
-    archived, which the answer says.
-    """
-    sources = archive.sources
-    if any(not s.embedded for s in sources):
+    """Read the embedded originals again and compare each trace with the archived."""
+    if any(not s.embedded for s in archive.sources):
         findings.append(
             Notice(
                 "source_not_embedded",
@@ -173,35 +174,13 @@ def _source_again(archive: Archive, findings: list[Notice]) -> Recompute:
             )
         )
         return Recompute.IDENTICAL
-    if len(sources) != 1:
-        findings.append(
-            Notice(
-                "source_joined",
-                f"{len(sources)} files were joined: reading them is not repeated",
-            )
-        )
-        return Recompute.IDENTICAL
-    source = sources[0]
     with tempfile.TemporaryDirectory(prefix="battlife-verify-") as folder:
-        copy = Path(folder) / Path(source.name).name
-        archive.extract_source(0, copy)
-        reader = (
-            MappedReader(parse_mapping(tomllib.loads(source.mapping_toml)))
-            if source.mapping_toml
-            else all_readers().get(source.reader)
-        )
-        if reader is None:
-            findings.append(
-                Notice("reader_missing", f"no reader {source.reader!r} is installed")
-            )
-            return Recompute.NOT_POSSIBLE
-        fresh = {_content(t, t.unit_id) for t in read(copy, reader)}
-        # --unit may have renamed the only unit: compare under the archived name.
-        if len(fresh) == 1 and len(archive.units) == 1:
-            unit = archive.units[0]
-            fresh = {_content(t, unit) for t in read(copy, reader)}
+        fresh = _read_again(archive, Path(folder))
+    # --unit may have renamed the only unit: compare under the archived names.
+    alone = len(fresh) == 1 and len(archive.units) == 1
     for unit in archive.units:
-        if _content(archive.trace(unit), unit) not in fresh:
+        wanted = _content(archive.trace(unit), unit)
+        if wanted not in {_content(t, unit if alone else t.unit_id) for t in fresh}:
             findings.append(
                 Notice(
                     "source_reads_differently",
@@ -210,6 +189,38 @@ def _source_again(archive: Archive, findings: list[Notice]) -> Recompute:
             )
             return Recompute.DIFFERENT
     return Recompute.IDENTICAL
+
+
+def _read_again(archive: Archive, folder: Path) -> Sequence[Trace]:
+    """Read the originals as they were read, in a folder of their own.
+
+    Raises
+    ------
+    InputError
+        They cannot be read, or their reader is not installed.
+    """
+    for index, source in enumerate(archive.sources):
+        copy = folder / source.name
+        if not copy.resolve().is_relative_to(folder.resolve()):
+            raise ArchiveError(f"the original {source.name!r} leads out of its folder")
+        copy.parent.mkdir(parents=True, exist_ok=True)
+        archive.extract_source(index, copy)
+    history = archive.evaluations(archive.units[0])
+    stored = history[0].inputs.get("record", "") if history else ""
+    if stored:
+        record = replace(from_text(stored, UnitRecord), folder=folder)
+        return (join(record.read(), record),)
+    traces: list[Trace] = []
+    for source in archive.sources:
+        reader = (
+            MappedReader(parse_mapping(tomllib.loads(source.mapping_toml)))
+            if source.mapping_toml
+            else all_readers().get(source.reader)
+        )
+        if reader is None:
+            raise FormatError(f"no reader {source.reader!r} is installed")
+        traces += read(folder / source.name, reader)
+    return traces
 
 
 def _content(trace: Trace, unit_id: str) -> str:

@@ -12,6 +12,7 @@ from battlife.readers.spectrum import Rows, fewer, spectrum_trace
 MAX_BYTES: Final = 256 << 20
 _DATA: Final = b"primary_data"
 _METHOD: Final = re.compile(rb"\nMethod=([^\r\n]*)")
+_END: Final = b"\n\0\0\0\0\n\0\0\0\0\n"
 _NAMES: Final = ("z_re_ohm", "z_im_ohm", "frequency_hz")
 
 
@@ -39,6 +40,14 @@ class IviumReader:
         data = path.read_bytes()
         pieces = data.split(_DATA)
         notices: list[Notice] = []
+        if not data.endswith(_END):
+            notices.append(
+                Notice(
+                    "truncated_record",
+                    "the file does not end as IviumSoft ends it: data sets may be "
+                    "missing",
+                )
+            )
         sweeps: list[Rows] = []
         method = b""
         for before, piece in zip(pieces, pieces[1:], strict=False):
@@ -89,10 +98,6 @@ def _block(path: Path, piece: bytes, notices: list[Notice]) -> Rows:
             break
         rows.add(fields)
     notices += fewer(len(rows.values), count, "points in a block")
-    if rows.values and len(lines) <= 3 + count:
-        notices.append(
-            Notice("truncated_record", "the file ends at the end of a block of data")
-        )
     return rows
 
 

@@ -275,7 +275,8 @@ def _moment(value: Any) -> datetime | None:
     if vector.size != 6 or not np.isfinite(vector).all():
         return None
     try:
-        day = datetime(*(int(v) for v in vector[:3]))
+        year, month, date = (int(v) for v in vector[:3])
+        day = datetime(year, month, date)
         return day + timedelta(
             hours=float(vector[3]), minutes=float(vector[4]), seconds=float(vector[5])
         )

@@ -76,9 +76,13 @@ class NewareReader:
 
 def _declared(head: bytes, size: int) -> tuple[Notice, ...]:
     """Compare the data block a .nda declares with the size of the file."""
-    if len(head) < 72:
+    if len(head) < 98:
         return ()
-    begin, length = struct.unpack_from("<II", head, 64)
+    # The version of the file sets where the pointer to its main block stands.
+    wide = head[14] >= 129
+    begin, length = struct.unpack_from(
+        "<QQ" if wide else "<II", head, 82 if wide else 64
+    )
     if not 0 < begin < 1 << 24 or length == 0 or begin + length <= size:
         return ()
     return (

@@ -20,12 +20,13 @@ class Rows:
     unreadable: int = 0
 
     def add(self, fields: Sequence[str], decimal_comma: bool = False) -> None:
-        """Append one row; a row that lacks a field or a number is counted, not kept."""
-        if len(fields) < len(self.names):
+        """Append one row; one with too few or too many fields is counted, not kept."""
+        width = len(self.names)
+        if len(fields) < width or any(text.strip() for text in fields[width:]):
             self.unreadable += 1
             return
         row = []
-        for text in fields[: len(self.names)]:
+        for text in fields[:width]:
             plain = text.strip()
             if decimal_comma:
                 plain = plain.replace(",", ".")
@@ -49,7 +50,7 @@ class Rows:
         return (
             Notice(
                 "truncated_record",
-                f"{self.unreadable} rows are incomplete and kept out",
+                f"{self.unreadable} rows have too few or too many fields and are kept out",
             ),
         )
 

@@ -2,7 +2,6 @@
 
 import re
 import zipfile
-import zlib
 from pathlib import Path
 from typing import Final
 
@@ -41,16 +40,9 @@ def check_zip(path: Path) -> tuple[str, ...]:
                 if member.filename.startswith("xl/worksheets/"):
                     _check_grid(path, member.filename, data)
             return tuple(member.filename for member in members)
-    except (
-        zipfile.BadZipFile,
-        zlib.error,
-        NotImplementedError,
-        RuntimeError,
-        EOFError,
-        UnicodeDecodeError,
-        ValueError,
-        OverflowError,
-    ) as error:
+    except (InputError, MemoryError, OSError):
+        raise
+    except Exception as error:  # zipfile and its inflaters raise what bytes provoke
         raise InputError(
             f"{path}: the zip container is damaged: {error}",
             "the file was cut or changed on its way: copy or export it again",

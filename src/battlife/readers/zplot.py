@@ -17,6 +17,9 @@ _NAMES: Final = (
     "time_s",
     "z_re_ohm",
     "z_im_ohm",
+    "gd",
+    "error",
+    "range",
 )
 _COLUMNS: Final = re.compile(
     r"Freq\(Hz\)\s+Ampl\s+Bias\s+Time\(Sec\)\s+Z'\(a\)\s+Z''\(b\)"

@@ -80,13 +80,10 @@ def best_open(result: Grade) -> int:
     """Rank of the route taken, or of the best one that a straddle leaves open."""
     if result.route is not Route.RETEST:
         return RANK[result.route]
-    straddled = [
-        RANK[Route(r.route)]
-        for r in result.reasons
-        if r.outcome is Outcome.STRADDLES and r.route != Route.RETEST
-    ]
-    decided = result.reasons[-1].rule == "retest_straddles"
-    return max(straddled) if decided else 0
+    if result.reasons[-1].rule != "retest_straddles":
+        return 0
+    # The way that was left open is the last one looked at.
+    return RANK[Route(result.reasons[-2].route)]
 
 
 @settings(max_examples=300, deadline=None)

@@ -9,15 +9,16 @@ import resource
 import shutil
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from battlife.errors import FormatError, InputError
-from battlife.model import STEP_KINDS, Severity, Trace, trace_sha256
+from battlife.model import STEP_KINDS, Severity, StepTable, Trace, trace_sha256
 from battlife.readers import all_readers, detect, read
+from battlife.readers._checks import checked
 from conftest import DATASETS
 from datasets_index import files, load
 
@@ -120,6 +121,41 @@ def test_foreign_bytes_are_a_typed_error(reader, content, tmp_path: Path) -> Non
         read(path, all_readers()[reader])
     with pytest.raises(InputError):
         read(path)
+
+
+# ---- wrong scales
+
+NO_UNITS = {"sample_data_maccor.csv"}
+"""States no unit anywhere: suspect for good."""
+
+COUNTED = sorted(
+    n
+    for n in READABLE
+    if n.startswith("demo/")
+    or Path(n).name in {"maccor_002.txt", "nw_regular_export_ife_example.csv"}
+)
+
+
+@pytest.mark.parametrize("name", READABLE)
+def test_no_sound_file_is_suspect(name: str) -> None:
+    for t in read(DATASETS / name):
+        assert bool(t.provenance.suspect) is (Path(name).name in NO_UNITS)
+
+
+@pytest.mark.parametrize("name", COUNTED)
+@pytest.mark.parametrize("scale", [0.5, 0.9, 1.1, 2.0])
+def test_a_scaled_current_is_suspect(name: str, scale: float) -> None:
+    (t,) = read(DATASETS / name)
+    steps = t.steps
+    if steps is not None:
+        currents = ("start_current_a", "end_current_a")
+        scaled = {
+            k: v * scale if k in currents else v for k, v in steps.columns.items()
+        }
+        steps = StepTable(steps.kind, scaled)
+    columns = {k: v * scale if k == "current_a" else v for k, v in t.columns.items()}
+    found = checked(replace(t, columns=columns, steps=steps))
+    assert "capacity_counter_disagrees" in {n.code for n in found.provenance.suspect}
 
 
 # ---- damage

@@ -187,6 +187,14 @@ def _time(
                     "the file has no time of the whole test: each step is a segment",
                 )
             )
+        if quantity == "date_time":
+            notices.append(
+                Notice(
+                    "time_from_wall_clock",
+                    f"no test time is known here: taken from {choice.name}, which "
+                    "steps where a clock is set",
+                )
+            )
         return table, values, unit, choice.name
     raise InputError(
         "no time column is known here",

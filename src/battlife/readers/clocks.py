@@ -172,9 +172,8 @@ def clock_ratio(time: Column, wall_s: Column) -> float | None:
     dt, dw = dt[usable], dw[usable]
     ratio = dw / dt
     order = np.argsort(ratio)
-    weight = np.cumsum(dw[order])
-    if weight[-1] < 60.0:
-        return None
+    # Weighted by the record's own time: a pause is long on the wall clock alone.
+    weight = np.cumsum(dt[order])
     middle = float(ratio[order][np.searchsorted(weight, weight[-1] / 2.0)])
     near = np.abs(ratio / middle - 1.0) < 0.05
     # One-second stamps: a median is only good to a second of what it rests on, and

@@ -210,10 +210,14 @@ def split_units(table: tables.Table, given: Given) -> Sequence[Trace]:
     if len(ids) == 1:
         return [assemble(table, replace(given, unit_id=ids[0]))]
     unnamed = int((texts == "").sum())
-    traces = [
-        assemble(table.rows(texts == unit), replace(given, unit_id=unit))
-        for unit in ids
-    ]
+    several = Notice(
+        "several_units", f"{choice.name} names {len(ids)} units: one trace each"
+    )
+    traces = []
+    for unit in ids:
+        trace = assemble(table.rows(texts == unit), replace(given, unit_id=unit))
+        provenance = trace.provenance.with_notices(several)
+        traces.append(replace(trace, provenance=provenance))
     if unnamed:
         lost = Notice("unreadable_rows", f"{unnamed} rows name no unit: left out")
         traces[0] = replace(

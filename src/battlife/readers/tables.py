@@ -27,7 +27,9 @@ MAX_COLUMNS: Final = 4096
 MAX_HEADER_LINE: Final = 5000
 """A header row is looked for in this many lines; real preambles have up to 400."""
 HABIT_SHARE: Final = 0.05
-"""A second line width that this share of the lines has is how the writer writes."""
+HABIT_LINES: Final = 5
+"""A second line width that this share of the lines, and this many, have is how the
+writer writes; a rarer one is damage."""
 DELIMITERS: Final = ("\t", ";", ",")
 MISSING: Final = ("", "-", "--", "---", "n/a", "na", "nan", "null", "none", "#n/a")
 
@@ -219,6 +221,16 @@ def unquoted(line: str, delimiter: str) -> str:
     return line
 
 
+def _without_quotes(line: str, delimiter: str) -> str:
+    if '"' not in line:
+        return line
+    line = unquoted(line, delimiter)
+    if '"' not in line:
+        return line
+    fields = split_fields(line, delimiter)
+    return delimiter.join(f.replace(delimiter, " ") for f in fields)
+
+
 def find_header(
     lines: Sequence[str],
     score: Callable[[Sequence[str]], int],
@@ -285,18 +297,14 @@ def parse_table(
     """
     mark = layout.delimiter
     body = [
-        (number, unquoted(line, mark))
+        (number, line)
         for number, line in enumerate(lines[first_line:], first_line + 1)
-        if line.strip(" \t,;\x00\x1a") != ""
+        if line.strip(" \t,;\x00\x1a")
     ]
     if not body:
         raise InputError("there is a header but no record", "was the export cut short?")
     if any('"' in line for _, line in body):
-        fields = [split_fields(line, mark) for _, line in body]
-        body = [
-            (number, mark.join(f.replace(mark, " ") for f in row))
-            for (number, _), row in zip(body, fields, strict=True)
-        ]
+        body = [(number, _without_quotes(line, mark)) for number, line in body]
     chosen, width, notices = _records(body, mark, len(layout.names))
     if width > MAX_COLUMNS:
         raise InputError(f"{width} columns, the limit is {MAX_COLUMNS}")
@@ -320,7 +328,8 @@ def _records(
     widths = [line.count(mark) for _, line in body]
     counts = Counter(widths)
     common = max(counts, key=lambda w: (counts[w], w))
-    allowed = {w for w, c in counts.items() if c >= HABIT_SHARE * len(body)} | {common}
+    habit = max(HABIT_SHARE * len(body), HABIT_LINES)
+    allowed = {w for w, c in counts.items() if c >= habit} | {common}
     width = max(allowed)
     notices: list[Notice] = []
     if len(counts) == 1:

@@ -292,3 +292,15 @@ def test_start_of_old_neware_firmware_is_not_taken_as_utc() -> None:
     stamp = datetime.fromisoformat("2024-02-01 20:24:23+00:00").timestamp()
     assert neware_nda._utc(stamp, "2024-02-01 20:24:23") is None
     assert neware_nda._utc(stamp, "2024-02-01 21:24:23") is not None
+
+
+@pytest.mark.parametrize("reference", ['r="A20000001"', 'r="XFD1048576"', "r='ZZZ9'"])
+def test_grid_by_every_spelling(reference: str, tmp_path: Path) -> None:
+    path = tmp_path / "grid.xlsx"
+    cells = f'<c r="A1"/><c {reference}/><c r="A99999"/><c r=\'A1048576\'/>'
+    if "'" not in reference:
+        cells = cells.replace("r='A1048576'", 'r="A1048576"')
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("xl/worksheets/sheet1.xml", f"<sheetData>{cells}</sheetData>")
+    with pytest.raises(InputError, match="cells"):
+        zipped.check_zip(path)

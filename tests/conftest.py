@@ -1,23 +1,18 @@
-"""Shared paths of the tests."""
+"""Options and isolation of the whole suite."""
 
 from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).resolve().parent.parent
-DATASETS = ROOT / "datasets"
-"""Files that travel with the project: a test of them never skips."""
-SHARED = ROOT.parent / "shared" / "data"
-"""Measured data that may not be copied into the project, beside the checkout."""
-
-
-def shared(relative: str) -> Path:
-    """Return a file of the shared data, skipping the test where it is absent."""
-    path = SHARED / relative
-    if not path.exists():
-        pytest.skip(f"not redistributable and not beside this checkout: {relative}")
-    return path
-
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--rig", default=None, help="port of a real rig")
+
+
+@pytest.fixture(autouse=True)
+def _own_keys(
+    tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No test reads or writes the keys of the person who runs it."""
+    folder: Path = tmp_path_factory.getbasetemp() / "battlife-home"
+    monkeypatch.setenv("BATTLIFE_HOME", str(folder))

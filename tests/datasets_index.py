@@ -11,7 +11,7 @@ import sys
 import tomllib
 from pathlib import Path
 
-from conftest import DATASETS, SHARED
+from support import DATASETS, SHARED
 
 INDEX = DATASETS / "index.toml"
 

@@ -19,8 +19,8 @@ from battlife.errors import FormatError, InputError
 from battlife.model import STEP_KINDS, Severity, StepTable, Trace, trace_sha256
 from battlife.readers import all_readers, detect, read
 from battlife.readers._checks import checked
-from conftest import DATASETS
 from datasets_index import files, load
+from support import DATASETS
 
 ENTRIES = {e["path"]: e for e in load()}
 NO_LOG = (".toml", ".md")

@@ -12,7 +12,7 @@ import pytest
 
 from battlife import readers
 from battlife.model import STEP_KINDS, Trace
-from conftest import DATASETS, shared
+from support import DATASETS, shared
 
 NAN = float("nan")
 EXPORTS = DATASETS / "exports"

@@ -10,7 +10,7 @@ import pytest
 from battlife.estimators import build
 from battlife.model import Pack, Trace
 from battlife.readers import read
-from conftest import DATASETS, shared
+from support import DATASETS, shared
 
 SENSOR = {"current_a": 0.005, "voltage_v": 0.001}
 NASA_LABELS = Path(__file__).parent / "nasa_capacity_labels.csv"

@@ -8,7 +8,7 @@ import pytest
 from battlife import readers
 from battlife.errors import InputError
 from battlife.model import Severity, Trace
-from conftest import DATASETS, shared
+from support import DATASETS, shared
 
 Pair = tuple[float | None, float | None]
 

@@ -18,6 +18,8 @@ from battlife.cli._options import (
 from battlife.cli._output import JsonOption, Output, QuietOption, quantity_text
 
 NAME = "grade"
+PLAIN_WIDTH = 120
+"""Columns of the table where stdout is a file or a pipe."""
 
 
 class Embed(StrEnum):
@@ -234,7 +236,10 @@ def _summary(out: Output, rows: list[dict[str, Any]]) -> None:
             Text(quantity_text(row["discharge_capacity_ah"])),
             Text(quantity_text(ten, 3)),
         )
-    Console(soft_wrap=True).print(table)
+    console = Console()
+    if not console.is_terminal:
+        console.width = PLAIN_WIDTH
+    console.print(table)
     for row in rows:
         if row["status"] not in ("skipped", "duplicate"):
             name = row["unit"] or row["sources"][0]["path"]
@@ -257,10 +262,8 @@ def why(row: Mapping[str, Any]) -> str:
     """Return the reason a person reads first."""
     if row["error"]:
         return str(row["error"]["message"])
-    decisive = [
-        r
-        for r in row["reasons"]
-        if r["route"] == row["route"] and r["outcome"] != "missing"
-    ]
-    texts = [r["message"] or r["rule"] for r in decisive or row["reasons"]]
+    of_route = [r for r in row["reasons"] if r["route"] == row["route"]]
+    decisive = [r for r in of_route if r["outcome"] != "missing"]
+    shown = decisive or of_route or row["reasons"]
+    texts = [r["message"] or r["rule"] for r in shown]
     return "; ".join(texts[:2])

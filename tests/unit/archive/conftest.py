@@ -1,10 +1,38 @@
-"""Fixtures of the archive tests; the makers are in conftest_archive."""
+"""A small archive to write, read and tamper with."""
 
-import sys
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).parent))
+import pytest
 
-from conftest_archive import archive, key, log, other_key  # noqa: E402
+from archive_samples import make_evaluation, make_trace
+from battlife.archive import ArchivedSource, ArchivedUnit, write_archive
+from battlife.archive.keys import SigningKey, load_or_create_key
+from battlife.model import Pack
+from battlife.readers import hash_file
 
-__all__ = ["archive", "key", "log", "other_key"]
+
+@pytest.fixture
+def key(tmp_path: Path) -> SigningKey:
+    return load_or_create_key(tmp_path / "keys", "ana")
+
+
+@pytest.fixture
+def other_key(tmp_path: Path) -> SigningKey:
+    return load_or_create_key(tmp_path / "other-keys", "mallory")
+
+
+@pytest.fixture
+def log(tmp_path: Path) -> Path:
+    path = tmp_path / "log.csv"
+    path.write_bytes(b"t,v\n" + b"0,3.7\n" * 5000)
+    return path
+
+
+@pytest.fixture
+def archive(tmp_path: Path, key: SigningKey, log: Path) -> Path:
+    path = tmp_path / "folder" / "cell.h5"
+    path.parent.mkdir()
+    source = ArchivedSource(log, hash_file(log)[0], "log.csv", "generic")
+    unit = ArchivedUnit(make_trace(), Pack("cell 7", nominal_ah=2.0))
+    write_archive(path, [source], [unit], [make_evaluation()], key=key)
+    return path

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest_archive import MOMENT, make_evaluation, make_trace
 
+from archive_samples import MOMENT, make_evaluation, make_trace
 from battlife.archive import (
     ArchivedSource,
     ArchivedUnit,
@@ -124,7 +124,7 @@ WRITER = """
 import sys
 from pathlib import Path
 sys.path.insert(0, sys.argv[2])
-from conftest_archive import make_trace, make_evaluation
+from archive_samples import make_trace, make_evaluation
 from battlife.archive import ArchivedUnit, write_archive
 from battlife.archive.keys import load_or_create_key
 from battlife.model import Pack
@@ -140,7 +140,7 @@ while True:
 @pytest.mark.skipif(os.name != "posix", reason="kill -9 is POSIX")
 def test_a_killed_writer_leaves_a_whole_file(tmp_path: Path, key: SigningKey) -> None:
     target = tmp_path / "killed.h5"
-    here = str(Path(__file__).parent)
+    here = str(Path(__file__).parents[2])
     rng = np.random.default_rng(1)
     for _ in range(8):
         with subprocess.Popen(

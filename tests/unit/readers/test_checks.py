@@ -7,7 +7,7 @@ import pytest
 
 from battlife.model import Provenance, Severity, StepTable, Trace
 from battlife.readers._checks import checked
-from conftest import DATASETS
+from support import DATASETS
 
 LEAF = DATASETS / "demo" / "leaf_ornl" / "1C-Discharge-Bitrode-data.csv"
 

@@ -12,7 +12,7 @@ from battlife.errors import FormatError, InputError
 from battlife.model import Trace
 from battlife.readers import detect, hash_file, read
 from battlife.readers.bus_logs import describe, describe_document
-from conftest import shared
+from support import shared
 
 
 @dataclass

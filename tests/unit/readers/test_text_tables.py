@@ -11,7 +11,7 @@ from battlife.model import Severity, Trace
 from battlife.readers.clocks import clock_ratio, durations_s
 from battlife.readers.columns import CLOCK_UNIT, conversion, direction, meaning
 from battlife.readers.mapped import load_mapping
-from conftest import shared
+from support import shared
 
 # One record each 10 s: rest, 2 A of charge, 2 A of discharge; 50 milliohm.
 N = 200

@@ -16,7 +16,7 @@ from battlife.readers.units import (
     load_units,
     pack_from,
 )
-from conftest import DATASETS
+from support import DATASETS
 
 FULL = """
 [[unit]]

@@ -60,8 +60,8 @@ def info_row(path: Path, traces: Sequence[Trace]) -> Row:
         "n_cycles": _cycle_count(traces),
         "voltage_v": _span(traces, "voltage_v"),
         "current_a": _span(traces, "current_a"),
-        "charge_capacity_ah": _largest(traces, "charge_capacity_ah"),
-        "discharge_capacity_ah": _largest(traces, "discharge_capacity_ah"),
+        "charge_capacity_ah": _largest(traces, "charge_capacity_ah", 1.0),
+        "discharge_capacity_ah": _largest(traces, "discharge_capacity_ah", -1.0),
         "header": {k: v for t in traces for k, v in t.provenance.header.items()},
         "suspect": any(t.provenance.suspect for t in traces),
         "warnings": [n["message"] for n in notice_rows(notices)],
@@ -96,13 +96,21 @@ def _span(traces: Sequence[Trace], name: str) -> Row | None:
     }
 
 
-def _largest(traces: Sequence[Trace], name: str) -> float | None:
-    arrays = [t.columns[name] for t in traces if name in t.columns]
-    arrays += [
-        t.steps.columns[name]
-        for t in traces
-        if t.steps is not None and name in t.steps.columns
-    ]
+def _largest(traces: Sequence[Trace], name: str, sign: float) -> float | None:
+    """Return the largest value of the tester's counter of one direction, in Ah.
+
+    A tester with one counter for both directions counts for the direction in which
+    the current flows.
+    """
+    arrays = []
+    for trace in traces:
+        if name in trace.columns:
+            arrays.append(trace.columns[name])
+        elif "step_capacity_ah" in trace.columns and "current_a" in trace.columns:
+            flows = sign * trace.columns["current_a"] > 0
+            arrays.append(trace.columns["step_capacity_ah"][flows])
+        elif trace.steps is not None and name in trace.steps.columns:
+            arrays.append(trace.steps.columns[name])
     values = np.concatenate(arrays) if arrays else np.empty(0)
     values = values[np.isfinite(values)]
     return float(values.max()) if values.size else None

@@ -45,6 +45,9 @@ def grade_row(result: UnitResult) -> Row:
         "clearance_text": CLEARANCE_TEXT,
         "soh_capacity": measured(found.get("soh_capacity")),
         "soh_energy": measured(found.get("soh_energy")),
+        "soh_capacity_at_temperature": measured(
+            found.get("soh_capacity_at_temperature")
+        ),
         "soh_refused": sorted(
             {
                 reason

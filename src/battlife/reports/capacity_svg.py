@@ -3,7 +3,7 @@
 import math
 from collections.abc import Mapping, Sequence
 from html import escape
-from typing import Any, Final
+from typing import Any
 
 _LEFT, _TOP, _WIDTH, _HEIGHT = 55.0, 10.0, 520.0, 170.0
 

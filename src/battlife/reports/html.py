@@ -142,8 +142,9 @@ def _row(result: Mapping[str, Any], points: int) -> str:
     route = _word(result.get("route"))
     if result.get("simulated"):
         route += " (simulated)"
+    unit = _text(_word(result.get("unit")), _details(result, points))
     return (
-        f"<tr>{_text(_word(result.get('unit')), _details(result, points))}{_text(route)}"
+        f"<tr>{unit}{_text(route)}"
         f"{_measured(result.get('soh_capacity'), 100.0, 1)}"
         f"{_measured(result.get('soh_energy'), 100.0, 1)}"
         f"{_measured(result.get('discharge_capacity_ah'), 1.0, 4)}"

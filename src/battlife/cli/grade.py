@@ -1,12 +1,14 @@
 """``battlife grade``: everything from log to route."""
 
-from collections.abc import Mapping
+import itertools
+from collections.abc import Iterator, Mapping
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
+from battlife import errors
 from battlife.cli._options import (
     FormatOption,
     MappingOption,
@@ -49,6 +51,9 @@ def command(
     reason: Annotated[
         str, typer.Option("--reason", help="Why this evaluation is made.")
     ] = "grade",
+    workers: Annotated[
+        int, typer.Option("--workers", min=1, help="Processes to grade with.")
+    ] = 1,
     out_file: Annotated[
         Path | None, typer.Option("--out", help="Table: .csv, .xlsx, .parquet, .html.")
     ] = None,
@@ -81,6 +86,7 @@ def command(
         operator=operator,
         reason=reason,
         embed=embed is Embed.ALL,
+        workers=workers,
     )
     if out_file is not None:
         write_rows(rows, out_file)
@@ -97,14 +103,15 @@ def run(
     archives: Path,
     operator: str,
     reason: str,
-    embed: bool,
+    embed: bool = True,
+    workers: int = 1,
 ) -> list[dict[str, Any]]:
     """Grade, print line by line, and return the rows with their history."""
     from battlife.archive.keys import load_or_create_key
     from battlife.grading import load_policy
     from battlife.pipeline.finding import find
-    from battlife.pipeline.grade_rows import grade_row, history
-    from battlife.pipeline.grading import GradeOptions, grade_jobs, passed_result
+    from battlife.pipeline.grading import GradeOptions
+    from battlife.pipeline.running import passed_row, run_jobs
 
     key = load_or_create_key(name=operator)
     if not key.persistent:
@@ -123,19 +130,17 @@ def run(
     )
     found = find(paths, load)
     rows: list[dict[str, Any]] = []
-
-    def take(result: Any) -> None:
-        row = grade_row(result)
-        out.row(row)
-        if result.error is not None and result.status in ("error", "refused"):
-            out.exit_code = out.exit_code or result.error.exit_code
-        rows.append(row | {"history": history(result.estimates)})
-
-    for passed in found.passed:
-        take(passed_result(passed))
+    batches = itertools.chain(
+        ([passed_row(p)] for p in found.passed),
+        _with_progress(out, run_jobs(found.jobs, options, workers), len(found.jobs)),
+    )
     try:
-        for result in _with_progress(out, grade_jobs(found.jobs, options), found.jobs):
-            take(result)
+        for row in itertools.chain.from_iterable(batches):
+            out.row({k: v for k, v in row.items() if k != "history"})
+            rows.append(row)
+            if row["status"] in ("error", "refused"):
+                failed = getattr(errors, row["error"]["type"])
+                out.exit_code = out.exit_code or failed.exit_code
     finally:
         if not out.json_lines:
             _summary(out, rows)
@@ -191,9 +196,11 @@ def flat(row: Mapping[str, Any]) -> dict[str, Any]:
     return out
 
 
-def _with_progress(out: Output, results: Any, jobs: Any) -> Any:
+def _with_progress(
+    out: Output, batches: Iterator[list[dict[str, Any]]], total: int
+) -> Iterator[list[dict[str, Any]]]:
     if not out.interactive:
-        yield from results
+        yield from batches
         return
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
@@ -207,10 +214,11 @@ def _with_progress(out: Output, results: Any, jobs: Any) -> Any:
         TextColumn("{task.description}"),
     )
     with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
-        task = progress.add_task("", total=len(jobs))
-        for result in results:
-            progress.update(task, advance=1, description=str(result.unit or ""))
-            yield result
+        task = progress.add_task("", total=total)
+        for batch in batches:
+            name = str(batch[0]["unit"] or "") if batch else ""
+            progress.update(task, advance=1, description=name)
+            yield batch
 
 
 def _summary(out: Output, rows: list[dict[str, Any]]) -> None:

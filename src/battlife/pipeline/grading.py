@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -78,13 +78,6 @@ class UnitResult:
     archive: Path | None = None
     error: BattlifeError | None = None
     resumed: bool = False
-
-
-def grade_jobs(jobs: Sequence[Job], options: GradeOptions) -> Iterator[UnitResult]:
-    """Grade job after job, yielding one result per unit as it is archived."""
-    options.archives.mkdir(parents=True, exist_ok=True)
-    for job in jobs:
-        yield from grade_job(job, options)
 
 
 def grade_job(job: Job, options: GradeOptions) -> tuple[UnitResult, ...]:

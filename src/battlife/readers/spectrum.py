@@ -50,7 +50,7 @@ class Rows:
         return (
             Notice(
                 "truncated_record",
-                f"{self.unreadable} rows have too few or too many fields and are kept out",
+                f"{self.unreadable} rows have a wrong number of fields: kept out",
             ),
         )
 

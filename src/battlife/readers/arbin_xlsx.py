@@ -117,22 +117,22 @@ def _columns(
 ) -> dict[str, Column]:
     columns: dict[str, Column] = {}
     sensors = iter(TEMPERATURES)
-    for place, text in enumerate(header):
+    for text, cells in zip(header, zip(*rows, strict=True), strict=False):
         match = _HEADER.match(text.strip().replace(" ", "_"))
         name = match["name"].lower() if match else ""
         unit = (match["unit"] or "").strip("_") if match else ""
         if name == "data_point":
-            notices.extend(gap_notice(_numbers(rows, place, text, notices), text))
+            notices.extend(gap_notice(_numbers(cells, text, notices), text))
         elif name in _QUANTITIES:
             quantity, base = _QUANTITIES[name]
             factor = _factor(path, text, unit, base)
             if quantity not in columns:
-                values = _numbers(rows, place, text, notices)
+                values = _numbers(cells, text, notices)
                 columns[quantity] = values if factor == 1 else values * factor
         elif "temperature" in name and unit.lower() in ("c", "℃", "°c", "degc"):
             sensor = next(sensors, None)
             if sensor is not None:
-                columns[sensor] = _numbers(rows, place, text, notices)
+                columns[sensor] = _numbers(cells, text, notices)
     return columns
 
 
@@ -149,8 +149,7 @@ def _factor(path: Path, header: str, unit: str, base: str) -> float:
     )
 
 
-def _numbers(rows: Rows, place: int, name: str, notices: list[Notice]) -> Column:
-    cells = [row[place] for row in rows]
+def _numbers(cells: Sequence[Any], name: str, notices: list[Notice]) -> Column:
     try:
         return np.array(cells, dtype=np.float64)
     except (TypeError, ValueError):

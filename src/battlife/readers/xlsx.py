@@ -53,17 +53,16 @@ class WorkbookReader:
             )
         try:
             with CalamineWorkbook.from_path(path) as book:
-                sheets = [
-                    (name, _rows(book, name))
-                    for name in book.sheet_names
-                    if arbin_xlsx.wanted(name) or len(book.sheet_names) <= 3
-                ]
+                stated = book.sheet_names
+                arbin = any(map(arbin_xlsx.is_channel, stated))
+                chosen = filter(arbin_xlsx.wanted, stated) if arbin else stated[:3]
+                sheets = [(name, _rows(book, name)) for name in chosen]
         except (CalamineError, PasswordError, XmlError, ZipError, ValueError) as error:
             raise InputError(
                 f"{path}: the workbook cannot be read: {error}",
                 "remove a password, or export it again as .xlsx",
             ) from error
-        if any(arbin_xlsx.is_channel(name) for name, _ in sheets):
+        if arbin:
             return arbin_xlsx.traces(path, sheets)
         for _, rows in sheets:
             if rows and nebula.is_header(rows[0]):

@@ -294,7 +294,7 @@ def test_start_of_old_neware_firmware_is_not_taken_as_utc() -> None:
     assert neware_nda._utc(stamp, "2024-02-01 21:24:23") is not None
 
 
-@pytest.mark.parametrize("reference", ['r="A20000001"', 'r="XFD1048576"', "r='ZZZ9'"])
+@pytest.mark.parametrize("reference", ['r="A30000001"', 'r="XFD1048576"', "r='ZZZ9'"])
 def test_grid_by_every_spelling(reference: str, tmp_path: Path) -> None:
     path = tmp_path / "grid.xlsx"
     cells = f'<c r="A1"/><c {reference}/><c r="A99999"/><c r=\'A1048576\'/>'

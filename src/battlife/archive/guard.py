@@ -4,6 +4,7 @@ Nothing is followed out of the file, and nothing is allocated that the file's re
 size does not justify.
 """
 
+import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +15,8 @@ from battlife.errors import ArchiveError
 MAX_DEFLATE_RATIO: Final = 1032
 """Most that deflate can expand (zlib documentation): more is a forged size."""
 MAX_CHUNK_BYTES: Final = 16 << 20
+HARMLESS_BYTES: Final = 64 << 20
+"""What a chunk may become without being looked at first."""
 MAX_ATTRIBUTE_BYTES: Final = 64 << 10
 MAX_ATTRIBUTES: Final = 64
 MAX_DEPTH: Final = 12
@@ -147,8 +150,39 @@ def _check_dataset(node: Any, inner: str, path: Path, size: int) -> None:
             chunk *= int(edge)
         if chunk > MAX_CHUNK_BYTES:
             raise ArchiveError(f"{path}: {inner} has chunks of {chunk} bytes")
+    _check_chunks(node, inner, path, size, chunk)
     if logical > MAX_DEFLATE_RATIO * stored:
         raise ArchiveError(
             f"{path}: {inner} claims {logical} bytes and stores {stored}",
             "a forged size: do not trust this file",
         )
+
+
+def _check_chunks(node: Any, inner: str, path: Path, size: int, chunk: int) -> None:
+    """Refuse chunks that inflate beyond their shape, or that share their bytes.
+
+    The HDF5 library inflates a chunk whole, however large it becomes, before it looks
+    at the shape; so each one that could become large is inflated here under a limit.
+    """
+    if not chunk:
+        return
+    total = 0
+    for index in range(node.id.get_num_chunks()):
+        info = node.id.get_chunk_info(index)
+        total += int(info.size)
+        if total > size:
+            raise ArchiveError(f"{path}: {inner} has chunks that share their bytes")
+        if int(info.size) * MAX_DEFLATE_RATIO <= HARMLESS_BYTES:
+            continue
+        _, content = node.id.read_direct_chunk(info.chunk_offset)
+        inflate = zlib.decompressobj()
+        try:
+            inflate.decompress(content, chunk)
+            beyond = inflate.decompress(inflate.unconsumed_tail, 1)
+        except zlib.error as error:
+            raise ArchiveError(f"{path}: {inner} is damaged: {error}") from error
+        if beyond:
+            raise ArchiveError(
+                f"{path}: {inner} has a chunk that inflates beyond its {chunk} bytes",
+                "a forged chunk: do not trust this file",
+            )

@@ -46,7 +46,7 @@ def command(
     from battlife.pipeline.rows import SCHEMA
 
     out = Output(json_lines, quiet)
-    own = load_or_create_key(name=name)
+    own = load_or_create_key(name=name if action is Action.SHOW else "")
     if not own.persistent:
         out.note(
             "warning: no folder for keys is writable; this key lives for one run only. "

@@ -14,6 +14,17 @@ from battlife.model import Estimate, Grade, Measurement, Pack, Trace
 
 GRADING_METHODS = ("capacity", "dcir")
 """Methods a grade runs, in order; SOH follows from the capacities."""
+RECENT_PULSES = 20
+"""Pulses from the end of the record that may speak for the unit as it is now."""
+REFERENCE_DEGC = 25.0
+"""Where a unit states none: test methods ask for 25 degC (field facts, ISO 12405-4)."""
+TEMPERATURE_CONDITIONS = (
+    "temperature_degc",
+    "mean_temperature_degc",
+    "start_temperature_degc",
+    "ambient_temperature_degc",
+)
+"""Conditions that state the temperature of a measurement, best first."""
 
 
 @dataclass(frozen=True)
@@ -103,38 +114,95 @@ def evidence_from(
     calibrated interval where it has one; without an uncertainty it is no evidence.
     """
     found: dict[str, Evidence | None] = dict(hold_evidence(trace, pack))
-    for name, measurement in latest(estimates).items():
-        bounds = _bounds(measurement, policy.coverage_factor)
-        found[name] = (
-            Evidence(
-                quantity=name,
-                low=bounds[0],
-                high=bounds[1],
-                value=float(measurement.value),  # type: ignore[arg-type]  # scalar: see _bounds
-                unit=measurement.unit,
-                source="measured",
-            )
-            if bounds is not None
-            else None
-        )
+    for estimate in deciding(estimates, pack, policy):
+        for name, measurement in estimate.measurements.items():
+            found[name] = _evidence(measurement, policy.coverage_factor, estimate)
     return found
 
 
-def latest(estimates: Sequence[Estimate]) -> dict[str, Measurement]:
-    """Return the last accepted measurement of each name."""
-    found: dict[str, Measurement] = {}
+def deciding(
+    estimates: Sequence[Estimate], pack: Pack, policy: Policy
+) -> tuple[Estimate, ...]:
+    """Return the accepted estimates that speak for the unit as it is now.
+
+    Of each method but resistance the last one. Of the resistances the median, by
+    value, of the last :data:`RECENT_PULSES` discharge pulses (charge pulses where there
+    are none) taken within the policy's window around the reference temperature, or of
+    all recent ones where none was: a single pulse at the end of a discharge would
+    speak for an empty cell.
+    """
+    last: dict[str, Estimate] = {}
+    pulses: list[Estimate] = []
     for estimate in estimates:
-        if estimate.status == "ok":
-            found.update(estimate.measurements)
-    return found
+        if estimate.status != "ok":
+            continue
+        if estimate.method == "dcir":
+            pulses.append(estimate)
+        else:
+            last[estimate.method] = estimate
+    chosen = list(last.values())
+    discharges = [p for p in pulses if p.conditions.get("direction") == "discharge"]
+    recent = (discharges or pulses)[-RECENT_PULSES:]
+    names = dict.fromkeys(n for p in recent for n in p.measurements)
+    for name in names:
+        having = [p for p in recent if name in p.measurements]
+        near = [p for p in having if _near_reference(p, pack, policy)] or having
+        near.sort(key=lambda p: _value(p.measurements[name]))
+        middle = near[(len(near) - 1) // 2]
+        chosen.append(replace(middle, measurements={name: middle.measurements[name]}))
+    return tuple(chosen)
 
 
-def _bounds(measurement: Measurement, k: float) -> tuple[float, float] | None:
+def latest(
+    estimates: Sequence[Estimate], pack: Pack, policy: Policy
+) -> dict[str, Measurement]:
+    """Return the measurements that speak for the unit as it is now, by name."""
+    return {
+        name: measurement
+        for estimate in deciding(estimates, pack, policy)
+        for name, measurement in estimate.measurements.items()
+    }
+
+
+def _near_reference(estimate: Estimate, pack: Pack, policy: Policy) -> bool:
+    degc = temperature_of(estimate)
+    reference = REFERENCE_DEGC if pack.reference_degc is None else pack.reference_degc
+    return degc is not None and abs(degc - reference) <= policy.reference_window_k
+
+
+def temperature_of(estimate: Estimate) -> float | None:
+    """Return the temperature an estimate was measured at in degC, None if unknown."""
+    for name in TEMPERATURE_CONDITIONS:
+        value = estimate.conditions.get(name)
+        if isinstance(value, (int, float)) and value == value:
+            return float(value)
+    return None
+
+
+def _evidence(
+    measurement: Measurement, k: float, estimate: Estimate
+) -> Evidence | None:
     if isinstance(measurement.value, tuple):
         return None
     if measurement.low is not None and measurement.high is not None:
-        return measurement.low, measurement.high
-    if measurement.uncertainty is None or isinstance(measurement.uncertainty, tuple):
+        low, high = measurement.low, measurement.high
+    elif measurement.uncertainty is None or isinstance(measurement.uncertainty, tuple):
         return None
-    half = k * measurement.uncertainty
-    return measurement.value - half, measurement.value + half
+    else:
+        half = k * measurement.uncertainty
+        low, high = measurement.value - half, measurement.value + half
+    return Evidence(
+        quantity=measurement.name,
+        low=low,
+        high=high,
+        value=measurement.value,
+        unit=measurement.unit,
+        source=f"measured: {estimate.method} {estimate.method_version}",
+        temperature_degc=temperature_of(estimate),
+    )
+
+
+def _value(measurement: Measurement) -> float:
+    if isinstance(measurement.value, tuple):
+        raise TypeError(f"{measurement.name} of a unit is one value")
+    return measurement.value

@@ -1,12 +1,11 @@
 """The contract's `grade` object, and the run's totals."""
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from battlife import __version__
 from battlife.grading import CLEARANCE_TEXT
 from battlife.model import Clearance, Estimate, Measurement
-from battlife.pipeline.evaluate import latest
 from battlife.pipeline.grading import UnitResult
 from battlife.pipeline.rows import (
     SCHEMA,
@@ -27,7 +26,7 @@ DCIR_PREFIX, DCIR_SUFFIX = "dcir_", "s_ohm"
 
 def grade_row(result: UnitResult) -> Row:
     """Return the contract's object of one unit."""
-    found = latest(result.estimates)
+    found = result.decided_by
     grade = result.grade
     pack = result.pack
     return {
@@ -112,7 +111,7 @@ def totals(rows: Sequence[Row]) -> Row:
     }
 
 
-def _dcir(found: dict[str, Measurement]) -> list[Row]:
+def _dcir(found: Mapping[str, Measurement]) -> list[Row]:
     rows = []
     for name, measurement in found.items():
         if not (name.startswith(DCIR_PREFIX) and name.endswith(DCIR_SUFFIX)):

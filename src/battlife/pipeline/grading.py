@@ -20,8 +20,16 @@ from battlife.archive import (
 from battlife.archive.keys import SigningKey
 from battlife.errors import BattlifeError, EstimateError, InputError
 from battlife.grading import Policy
-from battlife.model import Estimate, Grade, Notice, Pack, Source, Trace
-from battlife.pipeline.evaluate import Evaluated, evaluate
+from battlife.model import (
+    Estimate,
+    Grade,
+    Measurement,
+    Notice,
+    Pack,
+    Source,
+    Trace,
+)
+from battlife.pipeline.evaluate import Evaluated, evaluate, latest, with_sensor
 from battlife.pipeline.finding import Passed
 from battlife.pipeline.naming import safe_stem
 from battlife.pipeline.software import software_versions
@@ -60,6 +68,7 @@ class UnitResult:
     Attributes
     ----------
     status : "graded", "refused", "error", "skipped" or "duplicate"
+    decided_by : the measurements that speak for the unit, by name
     resumed : True if an earlier run had computed it from the same input and policy
     """
 
@@ -70,6 +79,7 @@ class UnitResult:
     measured_utc: datetime | None = None
     header_time: str = ""
     pack: Pack | None = None
+    decided_by: Mapping[str, Measurement] = field(default_factory=dict)
     grade: Grade | None = None
     estimates: tuple[Estimate, ...] = ()
     not_applicable: Mapping[str, str] = field(default_factory=dict)
@@ -122,7 +132,9 @@ def _grade_units(
     for unit in units:
         evaluated = evaluate(unit.trace, unit.pack, options.policy)
         evaluations.append(_evaluation(unit.trace.unit_id, evaluated, options, job))
-        results.append(_result(unit, evaluated, target, options.operator))
+        results.append(
+            _result(unit, evaluated, target, options.operator, options.policy)
+        )
     if exists:
         for evaluation in evaluations:
             append_evaluation(target, evaluation, key=options.key)
@@ -193,6 +205,7 @@ def _result(
     evaluated: Evaluated,
     archive: Path,
     operator: str,
+    policy: Policy,
     resumed: bool = False,
 ) -> UnitResult:
     provenance = unit.trace.provenance
@@ -203,9 +216,10 @@ def _result(
         operator=operator,
         measured_utc=_measured(unit.trace),
         header_time=provenance.header.get("start_time", ""),
-        pack=unit.pack,
+        pack=with_sensor(unit.pack, policy),
         grade=evaluated.grade,
         estimates=evaluated.estimates,
+        decided_by=latest(evaluated.estimates, unit.pack, policy),
         not_applicable=evaluated.not_applicable,
         notices=provenance.notices,
         simulated=provenance.simulated,
@@ -237,7 +251,9 @@ def _resume(archive: Path, options: GradeOptions) -> tuple[UnitResult, ...] | No
             evaluated = evaluate(unit.trace, unit.pack, options.policy)
             fresh = _evaluation(unit.trace.unit_id, evaluated, options)
             append_evaluation(archive, fresh, key=options.key)
-            results.append(_result(unit, evaluated, archive, options.operator))
+            results.append(
+                _result(unit, evaluated, archive, options.operator, options.policy)
+            )
             continue
         refusal = current.inputs.get("refusal", "")
         evaluated = Evaluated(
@@ -246,7 +262,9 @@ def _resume(archive: Path, options: GradeOptions) -> tuple[UnitResult, ...] | No
             current.grade,
             EstimateError(refusal) if refusal else None,
         )
-        results.append(_result(unit, evaluated, archive, current.operator, True))
+        results.append(
+            _result(unit, evaluated, archive, current.operator, options.policy, True)
+        )
     return tuple(results)
 
 

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+import zlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -210,9 +211,23 @@ def _hard_link_loop(file: Any) -> None:
     file["units"]["again"] = file["/"]
 
 
+def _chunk_bomb(file: Any) -> None:
+    data = file.create_dataset("x", (1 << 16,), "u1", chunks=True, compression="gzip")
+    bomb = zlib.compress(bytes(200 << 20), 9)
+    data.id.write_direct_chunk((0,), bomb)
+
+
 @pytest.mark.parametrize(
     "build",
-    [_four_tebibyte, _bomb, _external_storage, _filter, _strings, _hard_link_loop],
+    [
+        _four_tebibyte,
+        _chunk_bomb,
+        _bomb,
+        _external_storage,
+        _filter,
+        _strings,
+        _hard_link_loop,
+    ],
 )
 def test_hostile_files_are_refused(
     build: Callable[[Any], None], tmp_path: Path

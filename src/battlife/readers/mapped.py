@@ -11,7 +11,8 @@ from typing import Any, Final
 from battlife.errors import InputError
 from battlife.model import HEADER_KEYS, Notice, Trace
 from battlife.readers import signs, tables
-from battlife.readers.assemble import Given, assemble
+from battlife.readers.assemble import assemble
+from battlife.readers.choosing import Given, choose
 from battlife.readers.columns import (
     CLOCK_UNIT,
     DIMENSIONS,
@@ -196,8 +197,6 @@ class MappedReader:
 
 def split_units(table: tables.Table, given: Given) -> Sequence[Trace]:
     """Return one trace per value of the column that names the unit, if there is one."""
-    from battlife.readers.assemble import choose
-
     choice = choose(table, given).get("unit_id")
     if choice is None:
         return [assemble(table, given)]

@@ -10,7 +10,7 @@ import numpy as np
 from battlife.errors import InputError
 from battlife.model import STEP_KINDS, Column, StepTable, Trace
 from battlife.readers import clocks, tables
-from battlife.readers.assemble import Given
+from battlife.readers.choosing import Given
 from battlife.readers.columns import checked_conversion, direction, plain
 from battlife.readers.mapped import split_units
 

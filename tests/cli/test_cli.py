@@ -282,3 +282,41 @@ def test_demo(tmp_path: Path) -> None:
     units = {r["unit"] for r in lines(done) if r["status"] == "graded"}
     assert {"B0045", "leaf-2013-1C", "TESTCELL0001-B2-2025-M50T"} <= units
     assert (tmp_path / "d" / "grades.html").is_file()
+
+
+def test_an_archive_is_evaluated_again_under_a_new_policy(
+    graded: Path, tmp_path: Path
+) -> None:
+    shipped = Path(__file__).parents[2] / "src/battlife/grading/default_policy.toml"
+    strict = tmp_path / "strict.toml"
+    text = shipped.read_text("utf-8").replace('version = "1.0.0"', 'version = "9"')
+    strict.write_text(text, "utf-8")
+    archives = tmp_path / "archives"
+    shutil.copytree(graded / "battlife-archives", archives)
+    done = battlife(
+        "grade", archives, "--policy", strict, "--operator", "ben",
+        "--reason", "stricter rules", "--json", cwd=tmp_path,
+    )  # fmt: skip
+    found = lines(done)
+    assert len(found) == 3
+    assert {r["policy"]["version"] for r in found} == {"9"}
+    assert not any(r["resumed"] for r in found)
+    from battlife.archive import open_archive
+
+    with open_archive(Path(found[0]["archive"])) as opened:
+        history = opened.evaluations(found[0]["unit"])
+    assert [e.operator for e in history] == ["ana", "ben"]
+    assert history[-1].reason == "stricter rules"
+    checked = lines(battlife("verify", archives, "--json", cwd=tmp_path))
+    assert {r["integrity"] for r in checked} == {"intact"}
+
+
+def test_documented_mapping_is_valid() -> None:
+    import re
+    import tomllib
+
+    from battlife.readers.mapped import parse_mapping
+
+    text = (Path(__file__).parents[2] / "docs/mappings.md").read_text("utf-8")
+    (example,) = re.findall(r"```toml\n(.*?)```", text, re.DOTALL)
+    assert parse_mapping(tomllib.loads(example)).restart_column == "file_no"

@@ -5,11 +5,17 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from battlife.errors import BattlifeError, FormatError, InputError
-from battlife.pipeline.sources import Job, LoadOptions, record_of
+from battlife.pipeline.sources import (
+    Job,
+    LoadOptions,
+    looks_like_archive,
+    record_of,
+)
 from battlife.readers import detect, hash_file
 
 LEDGER_NAME = "ledger.jsonl"
-"""Its presence marks a folder of archives, which is never walked for logs."""
+"""Its presence marks a folder of archives: evaluated again where it is named itself,
+passed over where it is met on the way."""
 
 
 @dataclass(frozen=True)
@@ -53,11 +59,13 @@ def find(paths: Sequence[Path], options: LoadOptions) -> Found:
         if resolved in claimed:
             continue
         try:
-            record = record_of(path, options.units_file)
+            archived = looks_like_archive(path)
+            record = None if archived else record_of(path, options.units_file)
             files = record.paths() if record is not None else (path,)
             claimed.update(p.resolve() for p in files)
             digests = [hash_file(p)[0] for p in files]
-            if record is None and options.format is None and options.mapping is None:
+            chosen = options.format is not None or options.mapping is not None
+            if record is None and not archived and not chosen:
                 detect(path)
         except BattlifeError as error:
             foreign = isinstance(error, FormatError) and not named
@@ -73,14 +81,16 @@ def find(paths: Sequence[Path], options: LoadOptions) -> Found:
             )
             continue
         seen[key] = path
-        jobs.append(Job(files, record, named, tuple(digests)))
+        jobs.append(Job(files, record, named, tuple(digests), archived))
     return Found(tuple(jobs), tuple(passed))
 
 
 def _files(paths: Sequence[Path], passed: list[Passed]) -> list[tuple[Path, bool]]:
     found: list[tuple[Path, bool]] = []
     for path in paths:
-        if path.is_dir():
+        if path.is_dir() and (path / LEDGER_NAME).exists():
+            found += [(p, True) for p in sorted(path.glob("*.h5"))]
+        elif path.is_dir():
             found += [(p, False) for p in _walk(path)]
         elif path.exists():
             found.append((path, True))

@@ -93,15 +93,15 @@ class UnitResult:
 def grade_job(job: Job, options: GradeOptions) -> tuple[UnitResult, ...]:
     """Grade the units of one job; errors become results, not exceptions."""
     try:
+        if job.is_archive:
+            return _resume(job.files[0], options)
         key = _input_key(job, options.load)
         archive = _archived(options.archives, key)
         if archive is not None:
-            resumed = _resume(archive, options)
-            if resumed is not None:
-                return resumed
+            return _resume(archive, options)
         units = load_job(job, options.load)
-        target = archive or options.archives / _archive_name(units, key)
-        return _grade_units(job, units, target, archive is not None, options)
+        target = options.archives / _archive_name(units, key)
+        return _grade_units(job, units, target, options)
     except BattlifeError as error:
         status = "refused" if isinstance(error, EstimateError) else "error"
         sources = tuple(
@@ -124,21 +124,17 @@ def _grade_units(
     job: Job,
     units: Sequence[Unit],
     target: Path,
-    exists: bool,
     options: GradeOptions,
 ) -> tuple[UnitResult, ...]:
     results = []
     evaluations = []
+    record = to_text(job.record) if job.record is not None else ""
     for unit in units:
         evaluated = evaluate(unit.trace, unit.pack, options.policy)
-        evaluations.append(_evaluation(unit.trace.unit_id, evaluated, options, job))
+        evaluations.append(_evaluation(unit.trace.unit_id, evaluated, options, record))
         results.append(
             _result(unit, evaluated, target, options.operator, options.policy)
         )
-    if exists:
-        for evaluation in evaluations:
-            append_evaluation(target, evaluation, key=options.key)
-        return tuple(results)
     sources = units[0].trace.provenance.sources
     mapping = options.load.mapping
     write_archive(
@@ -172,7 +168,7 @@ def _evaluation(
     unit_id: str,
     evaluated: Evaluated,
     options: GradeOptions,
-    job: Job | None = None,
+    record: str = "",
 ) -> Evaluation:
     return Evaluation(
         unit_id=unit_id,
@@ -190,7 +186,7 @@ def _evaluation(
             ),
             "refusal": evaluated.refusal.message if evaluated.refusal else "",
             "evaluation_key": evaluation_key(options.policy),
-            "record": to_text(job.record) if job is not None and job.record else "",
+            "record": record,
         },
     )
 
@@ -237,7 +233,7 @@ def _measured(trace: Trace) -> datetime | None:
     return trace.start_utc + timedelta(seconds=last)
 
 
-def _resume(archive: Path, options: GradeOptions) -> tuple[UnitResult, ...] | None:
+def _resume(archive: Path, options: GradeOptions) -> tuple[UnitResult, ...]:
     """Return the results an archive already holds; append where the policy is new."""
     with open_archive(archive) as opened:
         units = [Unit(opened.trace(u), opened.pack(u)) for u in opened.units]

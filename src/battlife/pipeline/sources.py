@@ -57,12 +57,14 @@ class Job:
     record : entry of units.toml, None where there is none
     named : True if the user named a file himself; a foreign file is then an error
     sha256 : digest of each file, where it is known already
+    is_archive : True if the one file is an archive, to be evaluated again
     """
 
     files: tuple[Path, ...]
     record: UnitRecord | None
     named: bool
     sha256: tuple[str, ...] = ()
+    is_archive: bool = False
 
 
 def known() -> Iterator[tuple[str, str, str]]:
@@ -103,7 +105,7 @@ def load_file(path: Path, options: LoadOptions) -> Sequence[Trace]:
     InputError
         The file cannot be read.
     """
-    if _is_archive(path):
+    if looks_like_archive(path):
         with open_archive(path) as archive:
             return tuple(archive.trace(unit) for unit in archive.units)
     return read(path, choose_reader(options))
@@ -117,7 +119,7 @@ def load_units_of(path: Path, options: LoadOptions) -> tuple[Unit, ...]:
     InputError
         The file cannot be read, or units.toml is wrong.
     """
-    if _is_archive(path):
+    if looks_like_archive(path):
         with open_archive(path) as archive:
             return tuple(Unit(archive.trace(u), archive.pack(u)) for u in archive.units)
     record = record_of(path, options.units_file)
@@ -174,7 +176,8 @@ def record_of(path: Path, units_file: Path | None) -> UnitRecord | None:
     return None
 
 
-def _is_archive(path: Path) -> bool:
+def looks_like_archive(path: Path) -> bool:
+    """Return whether a file begins as an archive of battlife does."""
     try:
         with path.open("rb") as file:
             return is_archive(file.read(HEAD_BYTES))

@@ -16,6 +16,8 @@ UNITS_FILE: Final = "units.toml"
 MAX_TOML_BYTES: Final = 4 << 20
 MAX_FILES: Final = 10_000
 ALIGNMENTS: Final = ("segment", "interpolate")
+RELATIVE_SENSORS: Final = frozenset({"voltage_relative", "current_relative"})
+"""Standard uncertainties of the gain, as a fraction of the reading."""
 
 __all__ = [
     "UNITS_FILE",
@@ -389,7 +391,7 @@ def _number(table: Mapping[str, Any], key: str, where: str) -> float | None:
 def _sensor(table: object, where: str) -> dict[str, float]:
     if not isinstance(table, dict):
         raise InputError(f"{where}: sensor must be a table of standard uncertainties")
-    _known(table, frozenset(QUANTITIES), f"{where}: sensor")
+    _known(table, frozenset(QUANTITIES) | RELATIVE_SENSORS, f"{where}: sensor")
     found: dict[str, float] = {}
     for key in table:
         value = _number(table, key, f"{where}: sensor")

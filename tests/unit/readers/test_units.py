@@ -332,3 +332,17 @@ def test_nominal_capacity_has_an_order_and_a_source(tmp_path: Path) -> None:
 def test_what_ships_is_valid_and_names_files_that_are_there(path: Path) -> None:
     for shipped in load_units(path):
         assert shipped.paths()
+
+
+def test_gain_uncertainty_is_a_sensor_key(tmp_path: Path) -> None:
+    (tmp_path / "log.csv").write_text("x")
+    path = tmp_path / "units.toml"
+    path.write_text(
+        '[[unit]]\nid = "u"\nfiles = ["log.csv"]\n'
+        "sensor = { voltage_v = 0.001, current_relative = 0.002 }\n"
+    )
+    (record,) = load_units(path)
+    assert record.pack.sensor == {"voltage_v": 0.001, "current_relative": 0.002}
+    path.write_text(path.read_text().replace("current_relative", "current_gain"))
+    with pytest.raises(InputError, match="current_gain"):
+        load_units(path)

@@ -27,9 +27,12 @@ check: $(STAMP)
 test: check
 	$(BIN)/pytest -n auto $(ARGS)
 
-bench: $(STAMP)
-	$(BIN)/python -m pip install --quiet --group bench
-	$(BIN)/pytest benchmarks --benchmark-only $(ARGS)
+# The peers live in an environment of their own: they pin old versions of much.
+bench:
+	$(PYTHON) -m venv $(VENV)-bench
+	$(VENV)-bench/bin/python -m pip install --quiet --upgrade "pip>=25.1"
+	$(VENV)-bench/bin/python -m pip install --quiet -e ".[all]" --group bench
+	$(VENV)-bench/bin/pytest benchmarks --benchmark-only $(ARGS)
 
 clean:
-	rm -rf $(VENV) demo-out
+	rm -rf $(VENV) $(VENV)-bench demo-out

@@ -6,6 +6,7 @@ from battlife.errors import InputError
 from battlife.model import Column, Notice, Provenance, Severity, Trace
 from battlife.readers import proofs, signs
 from battlife.readers.choosing import COUNTERS, Choice, Given, choose
+from battlife.readers.clock_columns import settle_clocks
 from battlife.readers.columns import DIMENSIONS, conversion
 from battlife.readers.tables import Table
 from battlife.readers.tidying import (
@@ -24,6 +25,11 @@ from battlife.readers.timing import (
     wall_clock,
 )
 
+UNREADABLE_SHARE = 0.01
+"""Share of voltages or currents that are written but not read beyond which they are
+written in another way, and what is read is a selection."""
+MIN_UNREADABLE = 3
+
 
 def assemble(table: Table, given: Given) -> Trace:
     """Return the trace of one unit.
@@ -36,6 +42,7 @@ def assemble(table: Table, given: Given) -> Trace:
     """
     choices = choose(table, given)
     notices = list(table.notices)
+    table = settle_clocks(table, choices, notices)
     table, raw_time, time_unit, time_name = find_time(table, choices, notices)
     wall = wall_clock(table, choices, time_name)
     columns: dict[str, Column] = {}
@@ -74,6 +81,13 @@ def assemble(table: Table, given: Given) -> Trace:
         columns.get("step_time_s"),
     )
     notices += voltage_doubts(columns.get("voltage_v"), choices.get("voltage_v"))
+    if "current_a" not in columns and "current_a" not in choices:
+        notices.append(
+            Notice(
+                "no_current",
+                "no column of current is known here: no charge can be counted",
+            )
+        )
     segments = table_segments(table, time_s, given.restart_column, notices)
     header = dict(given.header)
     start = start_of(time_s, wall, header)
@@ -103,6 +117,7 @@ def _values(
     if DIMENSIONS[quantity] == "time":
         return clock_values(table, choice)[0]
     values, bad = table.numbers(choice.name)
+    unreadable = len(bad)
     infinite = np.flatnonzero(np.isinf(values))
     if infinite.size:
         values = np.where(np.isinf(values), np.nan, values)
@@ -114,6 +129,10 @@ def _values(
                 "unreadable_values",
                 f"{choice.name}: {len(bad)} values are not numbers and count as "
                 f"missing; the first is in line {first}",
+                Severity.SUSPECT
+                if quantity in ("voltage_v", "current_a")
+                and unreadable > max(UNREADABLE_SHARE * values.size, MIN_UNREADABLE)
+                else Severity.WARNING,
             )
         )
     return values

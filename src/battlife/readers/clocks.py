@@ -68,7 +68,34 @@ def durations_s(text: "pl.Series") -> Column:
 def looks_like_duration(text: "pl.Series") -> bool:
     """Say whether the first samples are written with colons."""
     head = text.head(50)
-    return bool(head.str.contains(r"^\s*-?(\d+\s*d\s*)?\d+:\d+").any())
+    return bool(
+        head.str.contains(r"^\s*-?(\d+(\s*d(ays?)?\s*|[.\-]|\s+))?\d+:\d+").any()
+    )
+
+
+def dates_s(text: "pl.Series") -> Column | None:
+    """Return dates without a time of day as seconds since 1970, None if they are not.
+
+    Returns
+    -------
+    (n,) s, NaN where unreadable
+    """
+    import polars as pl
+
+    filled = text.filter(text != "")
+    if filled.is_empty():
+        return None
+    best: tuple[float, Column] | None = None
+    for form in _DATES:
+        days = text.str.to_date(form, strict=False)
+        if days.null_count() > 0.1 * len(text):
+            continue
+        seconds = days.cast(pl.Int32).cast(pl.Float64) * 86400.0
+        values = seconds.fill_null(float("nan")).to_numpy()
+        span = float(np.abs(np.diff(values[np.isfinite(values)])).sum())
+        if best is None or span < best[0]:
+            best = (span, values)
+    return None if best is None else best[1]
 
 
 def stamps_s(series: "pl.Series") -> tuple[Column, bool] | None:
@@ -106,6 +133,8 @@ def _from_numbers(values: Column) -> tuple[Column, bool] | None:
     low, high = float(finite.min()), float(finite.max())
     if EPOCH_RANGE_S[0] < low and high < EPOCH_RANGE_S[1]:
         return values, True
+    if EPOCH_RANGE_S[0] * 1e3 < low and high < EPOCH_RANGE_S[1] * 1e3:
+        return values / 1e3, True
     if EXCEL_RANGE_D[0] < low and high < EXCEL_RANGE_D[1]:
         return (values - 25569.0) * 86400.0, False
     return None

@@ -122,18 +122,22 @@ NAMES: Final[dict[str, tuple[str, ...]]] = {
     # for any of _ - . #.
     "time_s": _spellings(
         "test time|total time|run time|prog time|testtime|totaltime|elapsed time|"
+        "cumulative time|program duration|programme duration|test duration|"
         "test|time|seconds|second|t|record time|总时间|测试时间|时间"
     ),
     "unix_time_s": _spellings("unix time|unixtime|epoch|timestamp unix"),
     "step_time_s": _spellings(
-        "step time|steptime|relative time|t step|load step time|步骤时间|相对时间"
+        "step time|steptime|step duration|relative time|t step|load step time|"
+        "步骤时间|相对时间"
     ),
     "voltage_v": _spellings(
         "voltage|ewe|<ewe>|ecell|<ecell>|ewe ece|volts|volt|potential|"
-        "cell voltage|battery voltage|terminal voltage|vbat|u|v|电压"
+        "cell voltage|battery voltage|terminal voltage|vbat|u|v|measured voltage|"
+        "working electrode|working electrode voltage|电压"
     ),
     "current_a": _spellings(
-        "current|i|<i>|amps|amp|cell current|battery current|ibat|电流"
+        "current|i|<i>|amps|amp|cell current|battery current|ibat|cur|curr|"
+        "measured current|电流"
     ),
     "power_w": _spellings("power|p|watt|watts|功率"),
     "temperature_degc": _spellings(
@@ -165,25 +169,29 @@ NAMES: Final[dict[str, tuple[str, ...]]] = {
     "step_count": _spellings("step count"),
     "charge_capacity_ah": _spellings(
         "charge capacity|charging capacity|q charge|chg capacity|chg cap|q chg|"
-        "charge cap|cha cap|ah cha|ah charge|ah ch|capacity charge|充电容量"
+        "charge cap|cha cap|cap chg|capacitance chg|ahcha|ah cha|ah charge|"
+        "ah ch|capacity charge|充电容量"
     ),
     "discharge_capacity_ah": _spellings(
         "discharge capacity|discharging capacity|q discharge|dchg capacity|dchg cap|"
-        "q dchg|q dis|discharge cap|dis cap|dch capacity|ah dch|ah discharge|"
+        "q dchg|q dis|discharge cap|cap dchg|capacitance dchg|ahdch|ahdis|dis cap|"
+        "dch capacity|ah dch|ah discharge|"
         "ah dis|capacity discharge|放电容量"
     ),
     "step_capacity_ah": _spellings(
-        "capacity|cap|amp hr|amp hrs|step capacity|ah step|amphr|容量"
+        "capacity|cap|amp hr|amp hrs|step capacity|ah step|ahstep|amphr|容量"
     ),
     "net_capacity_ah": _spellings(
         "(q qo)|net capacity|ahaccu|ah accu|ah|q qo|accumulated capacity"
     ),
     "charge_energy_wh": _spellings(
-        "charge energy|charging energy|energy charge|chg energy|wh cha|wh charge|"
+        "charge energy|charging energy|energy charge|chg energy|engy chg|whcha|"
+        "wh cha|wh charge|"
         "e chg|充电能量"
     ),
     "discharge_energy_wh": _spellings(
-        "discharge energy|discharging energy|energy discharge|dchg energy|wh dch|"
+        "discharge energy|discharging energy|energy discharge|dchg energy|engy dchg|"
+        "whdch|wh dch|"
         "wh discharge|e dchg|e dis|放电能量"
     ),
     "step_energy_wh": _spellings("energy|ener|watt hr|watt hrs|step energy|能量"),
@@ -192,12 +200,14 @@ NAMES: Final[dict[str, tuple[str, ...]]] = {
     ),
     "pressure_pa": _spellings("pressure|ambient pressure"),
     "frequency_hz": _spellings("freq|frequency"),
-    "z_re_ohm": _spellings("re(z)|z re|zre|z real|z'"),
-    "minus_z_im_ohm": _spellings("im(z)"),
+    "z_re_ohm": _spellings("re(z)|z re|zre|z real|zreal|z'"),
+    "minus_z_im_ohm": _spellings(
+        "im(z)|z im|zim|zimg|z img|zimag|z imag|z''|z imaginary"
+    ),
     "date_time": _spellings(
         "date time|datetime|dpt time|dpttime|dp time|real time|realtime|date|"
         "date and time|timestamp|absolute time|absolutetime|date time iso string|"
-        "systime|abs time|绝对时间|系统时间"
+        "systime|sys time|abs time|time stamp|date stamp|datestamp|绝对时间|系统时间"
     ),
     "state": _spellings(
         "state|md|mode|status|step type|step name|steptype|work mode|"
@@ -268,7 +278,7 @@ def meaning(header: str) -> Meaning | None:
     >>> meaning("Test_Time(s)")
     Meaning(quantity='time_s', unit='s', rank=0)
     """
-    header = header.strip().strip('"').lstrip("~")
+    header = header.strip().strip('"').lstrip("~#")
     for name, unit in _splits(header):
         base = plain(name)
         known = _RANK.get(base)
@@ -307,6 +317,9 @@ def _splits(header: str) -> list[tuple[str, str]]:
         found.append((name, bracket["unit"].strip()))
     if "/" in header:
         name, _, unit = header.rpartition("/")
+        found.append((name, unit.strip()))
+    if "#" in header.strip("#"):  # Digatron: Voltage#V
+        name, _, unit = header.rpartition("#")
         found.append((name, unit.strip()))
     found.append((header, ""))
     parts = re.split(r"[_\s]+", header)
@@ -380,8 +393,12 @@ def is_units_row(fields: Sequence[str]) -> bool:
     return len(filled) >= 2 and len(known) >= 2 and not any(c.isdigit() for c in filled)
 
 
-_DISCHARGE = re.compile(r"^(d|dis|dch|dchg|dcha|dsc)$|dis[\s_-]*ch|d[_ ]?chg|放电")
-_CHARGE = re.compile(r"^(c|cha|chg|chrg|chr)$|ch(ar?)?r?g|charge|充电")
+_DISCHARGE = re.compile(
+    r"^d$|(^|[\s_-])(dis|dch|dchg|dcha|dsc)($|[\s_-])|dis[\s_-]*ch|d[_ ]?chg|放电"
+)
+_CHARGE = re.compile(
+    r"^c$|(^|[\s_-])(cha|chg|chrg|chr)($|[\s_-])|ch(ar?)?r?g|charge|充电"
+)
 
 
 def direction(state: str) -> int:

@@ -240,6 +240,8 @@ def preamble_facts(preamble: Sequence[str], facts: Mapping[str, str]) -> dict[st
                 continue
             value = line[position + len(before) :].strip(' \t:=,;"')
             value = re.split(r"\t|\s{3,}|\s\w+:(?=\s)", value, maxsplit=1)[0].strip()
+            if value.endswith(":"):
+                continue  # another key that begins with this one
             if value:
                 found[key] = value[:200]
             break

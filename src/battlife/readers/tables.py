@@ -17,6 +17,7 @@ import numpy as np
 
 from battlife.errors import InputError
 from battlife.model import Column, Notice, Severity
+from battlife.readers.numerals import MISSING, spelled
 
 if TYPE_CHECKING:
     import polars as pl
@@ -31,7 +32,6 @@ HABIT_LINES: Final = 5
 """A second line width that this share of the lines, and this many, have is how the
 writer writes; a rarer one is damage."""
 DELIMITERS: Final = ("\t", ";", ",")
-MISSING: Final = ("", "-", "--", "---", "n/a", "na", "nan", "null", "none", "#n/a")
 
 _DECIMAL_COMMA = re.compile(r"\s*[-+]?\d+,\d+([eE][-+]?\d+)?\s*")
 _DECIMAL_POINT = re.compile(r"\s*[-+]?\d+\.\d+([eE][-+]?\d+)?\s*")
@@ -103,9 +103,7 @@ class Table:
         if series.dtype.is_numeric() or series.dtype == pl.Boolean:
             return series.cast(pl.Float64).fill_null(float("nan")).to_numpy(), []
         text = self.texts(name)
-        if self.decimal == ",":
-            text = text.str.replace(",", ".", literal=True)
-        values = text.cast(pl.Float64, strict=False)
+        values, text = spelled(text, self.decimal)
         bad: list[int] = []
         if values.null_count():
             wrong = values.is_null() & ~text.str.to_lowercase().is_in(list(MISSING))
@@ -195,7 +193,11 @@ def read_text(path: Path, encoding: str = "") -> str:
     data = path.read_bytes()
     text = decode(data, encoding)
     if text[:4096].count("\0") > 8:
-        raise InputError(f"{path}: is binary, not text")
+        raise InputError(
+            f"{path}: is binary, not text",
+            "name its format with --format; a text file with zero bytes in its head "
+            "is damaged: export it again",
+        )
     return text
 
 
@@ -249,7 +251,7 @@ def find_header(
         for mark in (delimiter,) if delimiter else DELIMITERS:
             if mark not in line:
                 continue
-            fields = [f.lstrip("~").strip() for f in split_fields(line, mark)]
+            fields = [f.lstrip("~#").strip() for f in split_fields(line, mark)]
             points = score(fields)
             if points and (best is None or points > best[0]):
                 best = (points, index, mark, fields)
@@ -311,6 +313,8 @@ def parse_table(
     notices += _cut_end(lines)
     names = unique_names([*layout.names, *[""] * (width - len(layout.names))][:width])
     frame = _frame([line for _, line in chosen], mark, names)
+    if layout.header_line >= 0:
+        notices += _nameless(frame, len(layout.names))
     return Table(
         names,
         frame,
@@ -372,6 +376,31 @@ def _records(
     return chosen, width + 1, notices
 
 
+def _nameless(frame: "pl.DataFrame", n_names: int) -> list[Notice]:
+    """Report records with more fields than the header has names.
+
+    Which name goes with which field is then unknown: decimal commas in a file
+    separated by commas, or row numbers without a name of their own.
+    """
+    filled = [
+        name
+        for name in frame.columns[n_names:]
+        if (frame.get_column(name).fill_null("").str.strip_chars(' "\t') != "").sum()
+        > frame.height / 2
+    ]
+    if not filled:
+        return []
+    return [
+        Notice(
+            "more_fields_than_names",
+            f"the header has {n_names} names, most records have "
+            f"{n_names + len(filled)} fields: which name goes with which field is not "
+            "known",
+            Severity.SUSPECT,
+        )
+    ]
+
+
 def unreadable_lines(lost: Sequence[int], why: str) -> Notice:
     """Return the notice for lines left out in the middle of a file."""
     shown = ", ".join(str(n) for n in lost[:5]) + (", ..." if len(lost) > 5 else "")
@@ -383,6 +412,14 @@ def unreadable_lines(lost: Sequence[int], why: str) -> Notice:
 
 
 def _cut_end(lines: Sequence[str]) -> list[Notice]:
+    if lines and "\0" in lines[-1]:
+        return [
+            Notice(
+                "padded_end",
+                "the file ends in zero bytes: its last records may be missing, as "
+                "after a power failure",
+            )
+        ]
     if not lines or not lines[-1].strip():
         return []
     return [

@@ -1,15 +1,23 @@
 """The time of a table: which column, in which unit, and where segments start."""
 
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import numpy as np
 
 from battlife.errors import InputError
-from battlife.model import Column, Notice
+from battlife.model import Column, Notice, Severity
 from battlife.readers import clocks, proofs
 from battlife.readers.choosing import COUNTERS, Choice
 from battlife.readers.columns import CLOCK_UNIT, conversion
 from battlife.readers.tables import Table, unreadable_lines
+
+LOST_SHARE = 0.05
+"""Share of records without a readable time beyond which the rest is no record of the
+test: one damaged line is an accident, one in twenty is another way of writing."""
+BACK_SHARE = 0.25
+"""Share of records at which time goes back beyond which they are in no order."""
+MIN_LOST = 5
 
 
 def find_time(
@@ -42,7 +50,10 @@ def find_time(
             )
         if not good.all():
             lost = np.asarray(table.lines)[~good].tolist()
-            notices.append(unreadable_lines(lost, "have no readable time"))
+            found_lost = unreadable_lines(lost, "have no readable time")
+            if len(lost) >= MIN_LOST and len(lost) > LOST_SHARE * good.size:
+                found_lost = replace(found_lost, severity=Severity.SUSPECT)
+            notices.append(found_lost)
             table, values = table.rows(pl.Series(good)), values[good]
         if quantity == "step_time_s":
             notices.append(
@@ -166,12 +177,15 @@ def table_segments(
         backward = starts
     if backward:
         row = min(backward)
+        unordered = len(backward) > max(BACK_SHARE * time_s.size, MIN_LOST)
         notices.append(
             Notice(
                 "time_goes_back",
                 f"time goes back {len(backward)} times, first in line "
                 f"{table.lines[row]}: {time_s[row - 1]:g} s, then {time_s[row]:g} s; "
-                "each starts a segment",
+                "each starts a segment"
+                + (": the records are in no order" if unordered else ""),
+                Severity.SUSPECT if unordered else Severity.WARNING,
             )
         )
     return sorted({0, *starts})

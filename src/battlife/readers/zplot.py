@@ -22,7 +22,7 @@ _NAMES: Final = (
     "range",
 )
 _COLUMNS: Final = re.compile(
-    r"Freq\(Hz\)\s+Ampl\s+Bias\s+Time\(Sec\)\s+Z'\(a\)\s+Z''\(b\)"
+    r"Freq\s?\(Hz\)\s+Ampl\s+Bias\s+Time\(Sec\)\s+Z'\(a\)\s+Z''\(b\)"
 )
 _FINAL: Final = re.compile(r"vs Freq-Final:\s*([0-9.eE+-]+)")
 _DATE: Final = re.compile(r"Date:\s*([\d/.-]+)\s+Time:\s*([\d:]+)")
@@ -36,7 +36,7 @@ class ZPlotReader:
 
     def recognises(self, head: bytes, name: str) -> bool:
         """Say whether the head names ZPlot."""
-        return head.startswith((b"ZPLOT", b'"ZPLOT', b"ZPlotW", b'"ZPlotW'))
+        return head.lstrip(b'"').startswith((b"ZPLOT", b"ZPlotW", b"Z60W Data File"))
 
     def read(self, path: Path) -> Sequence[Trace]:
         """Read the one sweep a file holds.

@@ -46,6 +46,7 @@ class Draft:
     rate_a : current while loaded in A, unsigned, NaN if none
     condition_degc : ambient temperature, else that at the start, NaN if unknown
     charge_end_a : current at which the charge before ended, NaN if unknown
+    declared : True if the source itself states what this discharge gave
     """
 
     index: int
@@ -60,6 +61,7 @@ class Draft:
     rate_a: float = float("nan")
     condition_degc: float = float("nan")
     charge_end_a: float = float("nan")
+    declared: bool = False
 
 
 def temperature_remarks(
@@ -107,7 +109,11 @@ def compared(drafts: Sequence[Draft]) -> tuple[Draft, ...]:
         refusals: tuple[str, ...] = ()
         remarks = (*draft.qualifiers, *mixed)
         if early and off > UNLIKE_SHARE * largest:
-            refusals = ("not_from_full", "charge_ended_early")
+            found = ("not_from_full", "charge_ended_early")
+            if draft.declared:
+                remarks += found
+            else:
+                refusals = found
         elif early:
             remarks += ("charge_ended_early",)
         if off > UNLIKE_ALONE * median:

@@ -17,6 +17,13 @@ TOP_SHARE = 0.985
 FEW_SAMPLES = 3
 """Loaded samples up to the cut-off below which the voltage drop of the load itself,
 not the charge taken, ended the discharge."""
+RECOVERED = 1.01
+"""Over the cut-off by 1 %: further than the noise of a voltage that lingers at it."""
+SAME_LOAD = 0.95
+"""A load of at least this share of another is no lighter one."""
+GIVEN_AFTER = 0.05
+"""Charge a pulsed load may still give above the cut-off after it was first reached:
+each of its pauses lifts the voltage, so the last pulses begin above it again."""
 
 
 def conditions_of(
@@ -60,7 +67,12 @@ def conditions_of(
 
 
 def completeness(
-    found: Discharge, start: int, reached: int, current: Column, voltage: Column
+    found: Discharge,
+    start: int,
+    reached: int,
+    current: Column,
+    voltage: Column,
+    cutoff_v: float,
 ) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """Return (refusals, qualifiers) of a discharge by its own samples.
 
@@ -70,6 +82,7 @@ def completeness(
     start : first sample that counts
     reached : sample at which the cut-off was reached, -1 if it was not
     current, voltage : (n,) A, V
+    cutoff_v : V
     """
     stop = reached if reached >= 0 else found.last
     refusals: tuple[str, ...] = ()
@@ -82,6 +95,8 @@ def completeness(
     begun = voltage[found.first if found.before is None else found.before]
     if voltage[found.last] > 1.01 * max(begun, voltage[found.first]):
         refusals += ("voltage_rises_in_discharge",)
+    if begun <= cutoff_v:
+        refusals += ("starts_below_cutoff",)
     if reached < 0:
         cut = found.at_end and found.row is None
         refusals += ("fragment",) if cut else ()
@@ -91,6 +106,44 @@ def completeness(
     if found.before is None:
         qualifiers += ("start_not_seen",)
     return refusals, qualifiers
+
+
+def recovers(
+    found: Discharge,
+    reached: int,
+    time: Column,
+    current: Column,
+    voltage: Column,
+    cutoff_v: float,
+) -> bool:
+    """Say whether a discharge went on well above its cut-off after reaching it.
+
+    A single wild sample does that, and so does a cold cell that dips as the load
+    comes on and recovers as it warms. The first sample at the cut-off ends the count
+    all the same; this says that it is not the end of the discharge.
+
+    Parameters
+    ----------
+    found : the discharge
+    reached : sample at which the cut-off was first reached
+    time, current, voltage : (n,) s, A, V
+    cutoff_v : V
+    """
+    after = slice(reached + 1, found.last + 1)
+    typical = typical_load(current[found.first : found.last + 1])
+    above = (voltage[after] > RECOVERED * cutoff_v) & (
+        current[after] <= -SAME_LOAD * typical
+    )
+    if not above.any():
+        return False
+    if load_kind(current[found.first : found.last + 1]) == "constant":
+        return True
+    steps_s = np.diff(time[reached : found.last + 1])
+    given = -float(np.sum(current[after] * steps_s, where=above))
+    whole = -np.trapezoid(
+        current[found.first : reached + 1], time[found.first : reached + 1]
+    )
+    return bool(given > GIVEN_AFTER * whole)
 
 
 def fullness(

@@ -6,9 +6,10 @@ and temperature. Each estimate carries its rule in its conditions.
 The value is the net charge of the trapezoid over the samples of the discharge, from
 the load's first sample to the first sample at or below the cut-off. The interval in
 which the load came on is counted where the source says that it belongs to the
-discharge (NASA's operations begin with unloaded samples, and NASA's own figure counts
-it), else not: a tester that logs steps gives no current for it. What that leaves
-unobserved is part of the uncertainty.
+discharge, else not: a tester that logs steps gives no current for it. What that leaves
+unobserved is part of the uncertainty. Where the source keeps a discharge as an
+operation of its own, all of its samples belong to it, those before the load included
+(NASA's figure counts them).
 """
 
 from dataclasses import dataclass, replace
@@ -16,6 +17,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from battlife.errors import EstimateError, InputError
+from battlife.estimators._declared import DOUBTS, declared
 from battlife.estimators._discharges import Discharge, find_discharges
 from battlife.estimators._draft import Draft, compared, temperature_remarks
 from battlife.estimators._scales import resolution, top_voltage
@@ -30,10 +32,12 @@ from battlife.estimators._uncertainty import (
     root_sum,
 )
 from battlife.estimators._window import (
+    FEW_SAMPLES,
     charge_end,
     completeness,
     conditions_of,
     fullness,
+    recovers,
     typical_load,
 )
 from battlife.kernels.charge import integrate_charge, integrate_energy
@@ -41,7 +45,7 @@ from battlife.kernels.interpolate import crossing_time, first_below
 from battlife.model import Column, Estimate, Measurement, Pack, Trace, trace_sha256
 
 METHOD = "capacity"
-VERSION = "1"
+VERSION = "2"
 EDGES = ("auto", "include", "exclude")
 COUNTER = "discharge_capacity_ah"
 SMALLEST = 0.02
@@ -50,6 +54,9 @@ PROGRAMMED = "lowest voltage, as programmed"
 PROGRAMMED_SLACK = 1.05
 """Samples of one programmed end differ by this where they are 10 s apart under a
 pulsed load (NASA B0025); 5 % of the voltage there is below 1 % of the charge."""
+TAIL_SHARE = 0.05
+"""Share of the loaded samples, from the last, in which a programmed end is looked for:
+a pulse comes back to its lowest voltage at least once in it."""
 
 
 @dataclass(frozen=True)
@@ -187,19 +194,32 @@ class _Measuring:
         conditions |= reference
         conditions["calibration"] = self.pack.calibration or "unknown"
         refusals, qualifiers = completeness(
-            found, start, reached, self.current, self.voltage
+            found, start, reached, self.current, self.voltage, self.cutoff_v
         )
         if self.source == PROGRAMMED:
             qualifiers += ("cutoff_not_stated",)
+        if reached >= 0 and recovers(
+            found, reached, self.time, self.current, self.voltage, self.cutoff_v
+        ):
+            qualifiers += ("voltage_recovers_above_cutoff",)
         full, doubts = fullness(found, self.voltage, self.top_v)
+        refusals += full
         if np.isfinite(net) and net <= SMALLEST * (self.pack.nominal_ah or 0.0):
             refusals += ("implausibly_small",)
+        stated = declared(self.trace, found)
+        if stated.capacity_ah:
+            conditions["source_capacity_ah"] = stated.capacity_ah
+            qualifiers += tuple(r for r in refusals if r in DOUBTS)
+            refusals = tuple(r for r in refusals if r not in DOUBTS)
+        slack_ah = self._sampling_ah(found, window)
+        to_cutoff_ah = net if reached >= 0 else float("nan")
+        refusals += stated.contradictions(to_cutoff_ah, self.cutoff_v, slack_ah)
         measurements, sensor_remarks = self._measurements(found, window, net)
         return replace(
             empty,
             start=start,
             stop=stop + 1,
-            refusals=refusals + full,
+            refusals=refusals,
             qualifiers=qualifiers + doubts + remarks + sensor_remarks,
             measurements=measurements,
             conditions=conditions,
@@ -207,13 +227,19 @@ class _Measuring:
             rate_a=typical_load(self.current[found.first : stop + 1]),
             condition_degc=condition_degc,
             charge_end_a=charge_end(found, self.current),
+            declared=bool(stated.capacity_ah),
         )
 
     def _start(self, found: Discharge) -> int:
         include = found.own_step if self.edges == "auto" else self.edges == "include"
-        if include and found.before is not None:
+        if not include or found.before is None:
+            return found.first
+        if found.row is None:
             return found.before
-        return found.first
+        # An operation of its own counts from its first sample, after any gap in it.
+        gaps = np.flatnonzero(~np.isfinite(self.current[found.begin : found.first]))
+        whole = found.begin + int(gaps[-1]) + 1 if gaps.size else found.begin
+        return min(whole, found.before)
 
     def _reached(self, found: Discharge) -> int:
         """Return the first sample at or below the cut-off, -1 if none.
@@ -222,7 +248,9 @@ class _Measuring:
         tester stopped there by its own, faster reading.
         """
         if self.source == PROGRAMMED:
+            # Near the end only: a wild sample before does not end a discharge.
             loaded = self.voltage[found.first : found.last + 1]
+            loaded = loaded[-max(FEW_SAMPLES, int(TAIL_SHARE * loaded.size)) :]
             lowest = loaded[np.isfinite(loaded)].min(initial=np.inf)
             return found.last if lowest <= PROGRAMMED_SLACK * self.cutoff_v else -1
         limit = float(np.nextafter(self.cutoff_v, np.inf))
@@ -233,11 +261,12 @@ class _Measuring:
         return at
 
     def _rule(self, start: int, found: Discharge, reached: int) -> str:
-        begins = (
-            "the last sample before load"
-            if start != found.first
-            else "the first loaded sample"
-        )
+        if start == found.first:
+            begins = "the first loaded sample"
+        elif found.row is not None:
+            begins = "the first sample of the operation"
+        else:
+            begins = "the last sample before load"
         ends = (
             "the last loaded sample"
             if reached < 0 or self.source == PROGRAMMED

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from battlife.errors import EstimateError
+from battlife.estimators._declared import DOUBTS
 from battlife.estimators._draft import REFERENCE_DEGC, TEMPERATURE_TOLERANCE_K
 from battlife.estimators._uncertainty import root_sum
 from battlife.model import Estimate, Measurement, Pack
@@ -26,7 +27,7 @@ RECENT = 10
 """Discharges back from the last among which one at reference temperature is looked
 for; older ones describe a unit that has aged since."""
 LOAD_TOLERANCE = 0.10
-DOUBTFUL = frozenset({"unlike_neighbours", "charge_ended_early"})
+DOUBTFUL = DOUBTS | {"unlike_neighbours", "voltage_recovers_above_cutoff"}
 """Remarks with which a capacity is reported but is no state of health."""
 
 

@@ -220,8 +220,8 @@ def test_operations_are_discharges_empty_ones_included():
     first, second, third = DischargeCapacity(cutoff_v=CUTOFF).estimate(trace, PACK)
     assert [e.cycle for e in (first, second, third)] == [0, 1, 2]
     assert first.status == "ok"
-    # The operation begins before its load: the ramp belongs to it.
-    assert first.start_sample == 362
+    # The operation begins before its load: all of its samples belong to it.
+    assert first.start_sample == 360
     assert second.reasons == ("no_samples",)
     assert third.reasons == ("empty",)
 

@@ -1,7 +1,7 @@
 """Neware hierarchical .csv: rows of cycles, steps and records in one file."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -11,10 +11,10 @@ from battlife.errors import InputError
 from battlife.model import STEP_KINDS, Column, StepTable, Trace
 from battlife.readers import clocks, tables
 from battlife.readers.choosing import Given
-from battlife.readers.columns import checked_conversion, direction, plain
+from battlife.readers.columns import checked_conversion, conversion, direction, plain
 from battlife.readers.mapped import split_units
 
-_RECORD_HEADER = re.compile(r"^,,\s*(DataPoint|Record|数据)")
+_RECORD_HEADER = re.compile(r'^,,["\s]*(DataPoint|Record|数据|记录)')
 _STEP_COLUMNS = {
     "step time": "duration_s",
     "oneset volt": "start_voltage_v",
@@ -51,8 +51,9 @@ class NewareHierarchicalCsv:
         )
         if top is None or top < 2:
             raise InputError(f"{path}: the three header lines are not there")
-        step_names = [f.strip() for f in lines[top - 1].split(",")][1:]
-        cycle_width = len(lines[top - 2].rstrip().rstrip(",").split(","))
+        step_names = tables.split_fields(lines[top - 1], ",")[1:]
+        cycle_names = tables.split_fields(lines[top - 2], ",")
+        cycle_width = max((i for i, n in enumerate(cycle_names, 1) if n), default=1)
         records: list[str] = []
         cycles: list[float] = []
         indices: list[float] = []
@@ -63,7 +64,7 @@ class NewareHierarchicalCsv:
             is_record = line.startswith(",,")
             records.append(line if is_record else "")
             if not is_record and line.strip():
-                fields = [f.strip() for f in line.split(",")]
+                fields = tables.split_fields(line, ",")
                 if fields[0]:
                     cycle = _number(fields[0])
                     fields = fields[cycle_width:]
@@ -75,26 +76,50 @@ class NewareHierarchicalCsv:
                     step_cycles.append(cycle)
             cycles.append(cycle)
             indices.append(step)
-        names = tuple(f.strip() for f in lines[top].rstrip().split(","))
+        names = tuple(tables.split_fields(lines[top].rstrip(), ","))
+        while names and not names[-1]:
+            names = names[:-1]
         layout = tables.Layout(",", ".", top, names)
         table = tables.parse_table([*lines[: top + 1], *records], layout, top + 1)
-        table = _with_counts(table, top + 2, cycles, indices)
-        traces = split_units(table, Given(path.stem, sign="charge_positive"))
+        states = _states(steps, step_names)
+        table = _with_counts(table, top + 2, cycles, indices, states)
+        traces = split_units(table, Given(path.stem))
         own = _step_table(step_names, steps, step_cycles)
         return [replace(t, steps=own if len(traces) == 1 else None) for t in traces]
 
 
 def _with_counts(
-    table: tables.Table, first: int, cycles: list[float], steps: list[float]
+    table: tables.Table,
+    first: int,
+    cycles: list[float],
+    steps: list[float],
+    states: Mapping[float, str],
 ) -> tables.Table:
     import polars as pl
 
     rows = np.asarray(table.lines) - first
+    kept = np.array(steps)[rows].tolist()
     frame = table.frame.with_columns(
         pl.Series("Cycle Index", np.array(cycles)[rows]),
-        pl.Series("Step Index", np.array(steps)[rows]),
+        pl.Series("Step Index", kept),
+        pl.Series("Step Type", [states.get(s, "") for s in kept]),
     )
     return replace(table, names=tuple(frame.columns), frame=frame)
+
+
+def _states(steps: list[list[str]], names: list[str]) -> dict[float, str]:
+    """Return the type of each step by its number, where one number has one type."""
+    found: dict[float, set[str]] = {}
+    at = _type_column(names)
+    for row in steps:
+        if len(row) > at:
+            found.setdefault(_number(row[0]), set()).add(row[at])
+    return {number: kinds.pop() for number, kinds in found.items() if len(kinds) == 1}
+
+
+def _type_column(names: list[str]) -> int:
+    known = ("step type", "step name", "工步类型", "工步名称")
+    return next((i for i, n in enumerate(names) if plain(n) in known), 2)
 
 
 def _step_table(
@@ -103,7 +128,7 @@ def _step_table(
     import polars as pl
 
     kinds: list[int] = []
-    kind_at = next((i for i, n in enumerate(names) if plain(n) == "step type"), 2)
+    kind_at = _type_column(names)
     for row in rows:
         text = row[kind_at].lower() if len(row) > kind_at else ""
         way = direction(text)
@@ -125,12 +150,16 @@ def _step_table(
                 pl.Series(texts, dtype=pl.String)
             )
         elif known in _STEP_COLUMNS:
+            if conversion("voltage_v", unit) is None:
+                continue
             factor, _ = checked_conversion("voltage_v", unit, header)
             columns[_STEP_COLUMNS[known]] = (
                 np.array([_number(t) for t in texts]) * factor
             )
         elif known in ("capacity", "energy"):
             quantity = "step_capacity_ah" if known == "capacity" else "step_energy_wh"
+            if conversion(quantity, unit) is None:
+                continue
             factor, _ = checked_conversion(quantity, unit, header)
             values = np.abs(np.array([_number(t) for t in texts])) * factor
             ending = "capacity_ah" if known == "capacity" else "energy_wh"

@@ -2,6 +2,7 @@
 
 import itertools
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
@@ -128,7 +129,8 @@ def run(
         reason=reason,
         embed=embed,
     )
-    found = find(paths, load)
+    with _looking(out):
+        found = find(paths, load)
     rows: list[dict[str, Any]] = []
     batches = itertools.chain(
         ([passed_row(p)] for p in found.passed),
@@ -194,6 +196,18 @@ def flat(row: Mapping[str, Any]) -> dict[str, Any]:
         "error": row["error"]["message"] if row["error"] else None,
     }
     return out
+
+
+@contextmanager
+def _looking(out: Output) -> Iterator[None]:
+    """Show that logs are being found, hashed and recognised."""
+    if not out.interactive:
+        yield
+        return
+    from rich.console import Console
+
+    with Console(stderr=True).status("looking through the logs"):
+        yield
 
 
 def _with_progress(

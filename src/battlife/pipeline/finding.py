@@ -5,12 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from battlife.errors import BattlifeError, FormatError, InputError
-from battlife.pipeline.sources import (
-    Job,
-    LoadOptions,
-    looks_like_archive,
-    record_of,
-)
+from battlife.pipeline.sources import Job, LoadOptions, Records, looks_like_archive
 from battlife.readers import detect, hash_file
 
 LEDGER_NAME = "ledger.jsonl"
@@ -54,13 +49,14 @@ def find(paths: Sequence[Path], options: LoadOptions) -> Found:
     passed: list[Passed] = []
     claimed: set[Path] = set()
     seen: dict[str, Path] = {}
+    records = Records(options.units_file)
     for path, named in _files(paths, passed):
         resolved = path.resolve()
         if resolved in claimed:
             continue
         try:
             archived = looks_like_archive(path)
-            record = None if archived else record_of(path, options.units_file)
+            record = None if archived else records.of(path)
             files = record.paths() if record is not None else (path,)
             claimed.update(p.resolve() for p in files)
             digests = [hash_file(p)[0] for p in files]

@@ -122,7 +122,7 @@ def load_units_of(path: Path, options: LoadOptions) -> tuple[Unit, ...]:
     if looks_like_archive(path):
         with open_archive(path) as archive:
             return tuple(Unit(archive.trace(u), archive.pack(u)) for u in archive.units)
-    record = record_of(path, options.units_file)
+    record = Records(options.units_file).of(path)
     files = record.paths() if record is not None else (path,)
     return load_job(Job(files, record, named=True), options)
 
@@ -153,27 +153,36 @@ def load_job(job: Job, options: LoadOptions) -> tuple[Unit, ...]:
     )
 
 
-def record_of(path: Path, units_file: Path | None) -> UnitRecord | None:
-    """Return the units.toml entry that names a file, None if there is none.
+class Records:
+    """The units.toml entries of a run, each file of them read once.
 
     Parameters
     ----------
-    path : the log
-    units_file : units.toml; None looks beside the log
-
-    Raises
-    ------
-    InputError
-        The units.toml is wrong.
+    units_file : units.toml of all logs; None looks beside each log
     """
-    chosen = units_file or find_units_file(path.parent)
-    if chosen is None:
-        return None
-    resolved = path.resolve()
-    for record in load_units(chosen):
-        if resolved in {p.resolve() for p in record.paths()}:
-            return record
-    return None
+
+    def __init__(self, units_file: Path | None = None) -> None:
+        self._units_file = units_file
+        self._by_file: dict[Path, dict[Path, UnitRecord]] = {}
+
+    def of(self, path: Path) -> UnitRecord | None:
+        """Return the entry that names a log, None if there is none.
+
+        Raises
+        ------
+        InputError
+            The units.toml is wrong.
+        """
+        chosen = self._units_file or find_units_file(path.parent)
+        if chosen is None:
+            return None
+        if chosen not in self._by_file:
+            self._by_file[chosen] = {
+                file.resolve(): record
+                for record in load_units(chosen)
+                for file in record.paths()
+            }
+        return self._by_file[chosen].get(path.resolve())
 
 
 def looks_like_archive(path: Path) -> bool:

@@ -320,3 +320,21 @@ def test_documented_mapping_is_valid() -> None:
     text = (Path(__file__).parents[2] / "docs/mappings.md").read_text("utf-8")
     (example,) = re.findall(r"```toml\n(.*?)```", text, re.DOTALL)
     assert parse_mapping(tomllib.loads(example)).restart_column == "file_no"
+
+
+def test_odd_folders_and_outputs(tmp_path: Path) -> None:
+    logs = tmp_path / "logs"
+    logs.mkdir()
+    empty = battlife("grade", logs, "--json", cwd=tmp_path)
+    assert (empty.returncode, empty.stdout) == (0, "")
+    (logs / "nowhere").symlink_to(tmp_path / "missing")
+    (row,) = lines(battlife("grade", logs, "--json", cwd=tmp_path))
+    assert row["status"] == "skipped"
+    blocked = tmp_path / "file"
+    blocked.write_text("not a folder")
+    done = battlife("grade", LEAF, "--archives", blocked / "x", cwd=tmp_path)
+    assert done.returncode == 3
+    assert "Traceback" not in done.stderr
+    done = battlife("grade", LEAF, "--out", "t.doc", cwd=tmp_path)
+    assert done.returncode == 3
+    assert not (tmp_path / "battlife-archives").exists()

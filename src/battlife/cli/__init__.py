@@ -3,6 +3,7 @@
 Help must answer within 0.2 s, so a verb imports what it needs inside its function.
 """
 
+import io
 import sys
 from collections.abc import Sequence
 
@@ -59,6 +60,10 @@ def run(arguments: Sequence[str]) -> int:
     Errors of battlife print as message and hint on stderr; anything else is our bug
     and keeps its traceback.
     """
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            # A console of another encoding must not stop a run at a degree sign.
+            stream.reconfigure(errors="backslashreplace")
     try:
         result = app(args=list(arguments), standalone_mode=False)
     except BattlifeError as error:

@@ -21,6 +21,7 @@ from battlife.cli._options import (
 from battlife.cli._output import JsonOption, Output, QuietOption, quantity_text
 
 NAME = "grade"
+TABLE_SUFFIXES = (".csv", ".xlsx", ".parquet", ".html")
 PLAIN_WIDTH = 120
 """Columns of the table where stdout is a file or a pipe."""
 
@@ -71,6 +72,11 @@ def command(
     from battlife.pipeline.sources import LoadOptions
 
     out = Output(json_lines, quiet)
+    if out_file is not None and out_file.suffix.lower() not in TABLE_SUFFIXES:
+        raise errors.InputError(
+            f"{out_file}: unknown kind of table",
+            f"end the name in one of {', '.join(TABLE_SUFFIXES)}",
+        )
     load = LoadOptions(
         format=format_name,
         mapping=mapping,

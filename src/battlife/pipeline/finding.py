@@ -7,6 +7,7 @@ from pathlib import Path
 from battlife.errors import BattlifeError, FormatError, InputError
 from battlife.pipeline.sources import Job, LoadOptions, Records, looks_like_archive
 from battlife.readers import detect, hash_file
+from battlife.readers.units import UNITS_FILE
 
 LEDGER_NAME = "ledger.jsonl"
 """Its presence marks a folder of archives: evaluated again where it is named itself,
@@ -87,7 +88,7 @@ def _files(paths: Sequence[Path], passed: list[Passed]) -> list[tuple[Path, bool
         if path.is_dir() and (path / LEDGER_NAME).exists():
             found += [(p, True) for p in sorted(path.glob("*.h5"))]
         elif path.is_dir():
-            found += [(p, False) for p in _walk(path)]
+            found += [(p, False) for p in _walk(path, passed)]
         elif path.exists():
             found.append((path, True))
         else:
@@ -96,17 +97,28 @@ def _files(paths: Sequence[Path], passed: list[Passed]) -> list[tuple[Path, bool
     return found
 
 
-def _walk(folder: Path) -> list[Path]:
+def _walk(folder: Path, passed: list[Passed]) -> list[Path]:
+    """Return the files below a folder by name; what cannot be entered is an error."""
     if (folder / LEDGER_NAME).exists():
         return []
     files: list[Path] = []
-    for entry in sorted(folder.iterdir(), key=lambda p: p.name):
-        if entry.name.startswith("."):
+    try:
+        entries = sorted(folder.iterdir(), key=lambda p: p.name)
+    except OSError as error:
+        refusal = InputError(f"{folder}: cannot be listed: {error.strerror}")
+        passed.append(Passed(folder, "", "error", refusal))
+        return []
+    for entry in entries:
+        if entry.name.startswith(".") or entry.name == UNITS_FILE:
             continue
-        if entry.is_dir() and not entry.is_symlink():
-            files += _walk(entry)
-        elif entry.is_file() and entry.name != "units.toml":
+        if entry.is_dir():
+            if not entry.is_symlink():
+                files += _walk(entry, passed)
+        elif entry.is_file():
             files.append(entry)
+        else:
+            refusal = InputError(f"{entry}: is no file, or a link that leads nowhere")
+            passed.append(Passed(entry, "", "skipped", refusal))
     return files
 
 

@@ -55,7 +55,13 @@ def run_jobs(
     InputError
         Several workers and a key that is not stored: they could not share it.
     """
-    options.archives.mkdir(parents=True, exist_ok=True)
+    try:
+        options.archives.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(
+            f"{options.archives}: cannot be made: {error.strerror}",
+            "choose a folder you may write to with --archives",
+        ) from error
     if workers <= 1 or len(jobs) < 2:
         for job in jobs:
             yield [with_history(r) for r in grade_job(job, options)]

@@ -142,6 +142,13 @@ def hash_file(path: Path) -> tuple[str, int]:
 
 def _head(path: Path) -> bytes:
     try:
+        str(path).encode()
+    except UnicodeEncodeError as error:
+        raise InputError(
+            f"{ascii(str(path))}: the file's name is not valid text",
+            "rename the file: an audit record cannot name it",
+        ) from error
+    try:
         if path.is_dir():
             raise InputError(f"{path}: is a folder", "name a file in it")
         with path.open("rb") as file:

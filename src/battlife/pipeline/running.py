@@ -55,6 +55,8 @@ def run_jobs(
     InputError
         Several workers and a key that is not stored: they could not share it.
     """
+    if not jobs:
+        return
     try:
         options.archives.mkdir(parents=True, exist_ok=True)
     except OSError as error:

@@ -199,7 +199,7 @@ NAMES: Final[dict[str, tuple[str, ...]]] = {
         "internal resistance|dcir|dc internal resistance"
     ),
     "pressure_pa": _spellings("pressure|ambient pressure"),
-    "frequency_hz": _spellings("freq|frequency"),
+    "frequency_hz": _spellings("freq|frequency|f"),
     "z_re_ohm": _spellings("re(z)|z re|zre|z real|zreal|z'"),
     "minus_z_im_ohm": _spellings(
         "im(z)|z im|zim|zimg|z img|zimag|z imag|z''|z imaginary"
@@ -296,7 +296,7 @@ def meaning(header: str) -> Meaning | None:
             unit = _NAME_IS_UNIT[base]
         if dimension == "time" and unit and _CLOCK.search(unit):
             return Meaning(quantity, CLOCK_UNIT, rank)
-        if base in ("test", "t", "u", "v", "i", "p", "ah", "ns") and not unit:
+        if base in ("test", "t", "u", "v", "i", "p", "f", "ah", "ns") and not unit:
             if base != "ns":
                 continue
         if dimension == "text" or not unit or _fits(dimension, unit):

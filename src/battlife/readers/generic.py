@@ -15,6 +15,7 @@ _NUMBER = re.compile(r"[-+]?\d[\d.,:]*([eE][-+]?\d+)?")
 NOT_OURS = (
     "EXPLAIN",
     "ZPLOT",
+    "Z60W Data File",
     "<Application>",
     "CH Instruments",
     "$FILEVERSION",
@@ -34,27 +35,16 @@ class DelimitedText:
 
     def recognises(self, head: bytes, name: str) -> bool:
         """Say whether a header is understood and no other text reader claims it."""
-        if head.startswith(mapped.PARQUET_MAGIC) or head[:512].count(b"\0") > 260:
+        if is_foreign(head, name):
             return False
-        text = tables.decode(head)
-        if text[:512].count("\0") or any(t in text for t in NOT_OURS):
-            return False
-        others: tuple[Reader, ...] = (
-            *mapped.READERS,
-            neware_csv.READER,
-            lvm.READER,
-            per_cycle.READER,
-        )
-        if any(r.recognises(head, name) for r in others):
-            return False
-        lines = tables.split_lines(text)
+        lines = tables.split_lines(tables.decode(head))
         layout = tables.find_header(lines, _score)
         if layout is None:
             return False
         # A document that lists column names has no numbers below them.
         below = [s for s in lines[layout.header_line + 1 :] if s.strip()][:2]
         return any(
-            sum(_is_number(f) for f in s.split(layout.delimiter)) >= 2 for s in below
+            sum(is_number(f) for f in s.split(layout.delimiter)) >= 2 for s in below
         )
 
     def read(self, path: Path) -> Sequence[Trace]:
@@ -69,7 +59,24 @@ class DelimitedText:
         return reader.read(path)
 
 
-def _is_number(text: str) -> bool:
+def is_foreign(head: bytes, name: str) -> bool:
+    """Say whether a file is no text, or one that another reader of text claims."""
+    if head.startswith(mapped.PARQUET_MAGIC) or head[:512].count(b"\0") > 260:
+        return True
+    text = tables.decode(head)
+    if text[:512].count("\0") or any(t in text for t in NOT_OURS):
+        return True
+    others: tuple[Reader, ...] = (
+        *mapped.READERS,
+        neware_csv.READER,
+        lvm.READER,
+        per_cycle.READER,
+    )
+    return any(r.recognises(head, name) for r in others)
+
+
+def is_number(text: str) -> bool:
+    """Say whether a field is written as a number or a clock."""
     return _NUMBER.fullmatch(text.strip().strip('"')) is not None
 
 
@@ -107,4 +114,5 @@ class ParquetTable:
         return reader.read(path)
 
 
-READERS = (DelimitedText(), ParquetTable())
+TEXT = DelimitedText()
+READERS = (TEXT, ParquetTable())

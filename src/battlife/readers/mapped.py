@@ -156,7 +156,7 @@ class MappedReader:
         if following > 0:
             units = tables.split_fields(lines[following], found.delimiter)
             if is_units_row(units):
-                found = replace(found, names=_with_units(found.names, units))
+                found = replace(found, names=with_units(found.names, units))
                 first = following + 1
         return tables.parse_table(lines, found, first)
 
@@ -248,7 +248,8 @@ def preamble_facts(preamble: Sequence[str], facts: Mapping[str, str]) -> dict[st
     return found
 
 
-def _with_units(names: Sequence[str], units: Sequence[str]) -> tuple[str, ...]:
+def with_units(names: Sequence[str], units: Sequence[str]) -> tuple[str, ...]:
+    """Return column names with the units of the row below them."""
     padded = [*units, *[""] * len(names)]
     return tuple(
         f"{name} [{unit.strip('[]() ')}]" if unit.strip("[]() ") else name

@@ -1,4 +1,4 @@
-"""Workbooks of cyclers: Arbin (one row per sample) and Nebula (one row per step)."""
+"""Workbooks of cyclers: Arbin, Nebula, and any with a header row that is known."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -6,15 +6,18 @@ from typing import Any
 
 from battlife.errors import FormatError, InputError
 from battlife.model import Trace
-from battlife.readers import arbin_xlsx, nebula
+from battlife.readers import arbin_xlsx, nebula, sheet_tables
 from battlife.readers.zipped import check_zip
+
+MAX_SHEETS = 64
+"""Sheets read of a workbook that is not Arbin's."""
 
 
 class WorkbookReader:
     """Reads an .xlsx workbook; the sheets say which tester wrote it."""
 
     name = "xlsx"
-    description = "Arbin (Info, Channel_...) and Nebula (one row per step) workbooks"
+    description = "workbooks: Arbin, Nebula (one row per step), known column names"
 
     def recognises(self, head: bytes, name: str) -> bool:
         """Say whether the head is a zip with the parts of a workbook."""
@@ -55,7 +58,9 @@ class WorkbookReader:
             with CalamineWorkbook.from_path(path) as book:
                 stated = book.sheet_names
                 arbin = any(map(arbin_xlsx.is_channel, stated))
-                chosen = filter(arbin_xlsx.wanted, stated) if arbin else stated[:3]
+                chosen = (
+                    filter(arbin_xlsx.wanted, stated) if arbin else stated[:MAX_SHEETS]
+                )
                 sheets = [(name, _rows(book, name)) for name in chosen]
         except (CalamineError, PasswordError, XmlError, ZipError, ValueError) as error:
             raise InputError(
@@ -67,9 +72,15 @@ class WorkbookReader:
         for _, rows in sheets:
             if rows and nebula.is_header(rows[0]):
                 return (nebula.trace(path, rows),)
+        try:
+            found = sheet_tables.traces(path, sheets)
+        except InputError as error:
+            raise InputError(f"{path}: {error.message}", error.hint) from error
+        if found:
+            return found
         raise FormatError(
-            f"{path}: a workbook, but neither of Arbin nor of Nebula",
-            "save the sheet as CSV; see `battlife formats`",
+            f"{path}: a workbook without a sheet whose header names time, V or A",
+            "save the sheet as CSV and describe its columns: --mapping FILE.toml",
         )
 
 

@@ -1,0 +1,121 @@
+"""Workbooks with one row per sample, read by the names in their header."""
+
+from collections.abc import Sequence
+from datetime import date, datetime, time, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+
+from battlife.model import Notice, Severity, Trace
+from battlife.readers.choosing import Given
+from battlife.readers.columns import header_score, is_units_row
+from battlife.readers.mapped import split_units, with_units
+from battlife.readers.tables import MAX_COLUMNS, Table, unique_names
+
+if TYPE_CHECKING:
+    import polars as pl
+
+Cell = float | int | bool | str | date | time | datetime | timedelta | None
+Rows = Sequence[Sequence[Cell]]
+
+HEADER_ROWS: Final = 60
+"""A header is looked for in this many rows; preambles of workbooks are short."""
+
+
+def traces(path: Path, sheets: Sequence[tuple[str, Rows]]) -> Sequence[Trace]:
+    """Return one trace per unit of the sheets with the best header, () without one.
+
+    Sheets with the same header are one table: testers start a new sheet where one is
+    full.
+    """
+    found = [(name, _header(rows), rows) for name, rows in sheets]
+    headed = [(n, h, r) for n, h, r in found if h is not None]
+    if not headed:
+        return ()
+    best = max(headed, key=lambda item: item[1][1])
+    names, _, first = best[1]
+    used = [(n, h, r) for n, h, r in headed if h[0] == names and h[2] == first]
+    body = [
+        row for _, _, rows in used for row in rows[first:] if any(map(_filled, row))
+    ]
+    if not body:
+        return ()
+    taken = {name for name, _, _ in used}
+    others = [item for item in found if item[2] and item[0] not in taken]
+    notices = []
+    if others:
+        # Another table of samples, or one as long, is data that is left out.
+        data = any(h is not None or len(r) > len(body) / 2 for _, h, r in others)
+        listed = ", ".join(name for name, _, _ in others[:20])
+        severity = Severity.WARNING if data else Severity.INFO
+        notices.append(Notice("sheets_not_used", listed, severity))
+    table = _table(names, body, tuple(notices))
+    return split_units(table, Given(path.stem))
+
+
+def _header(rows: Rows) -> tuple[tuple[str, ...], int, int] | None:
+    """Return names, score and index of the first record; None if there is no header."""
+    best: tuple[tuple[str, ...], int, int] | None = None
+    for index, row in enumerate(rows[:HEADER_ROWS]):
+        fields = [c.strip() if isinstance(c, str) else "" for c in row[:MAX_COLUMNS]]
+        score = header_score(fields)
+        if not score or (best is not None and score <= best[1]):
+            continue
+        names, first = tuple(fields), index + 1
+        below = [str(c) for c in rows[first]] if first < len(rows) else []
+        if is_units_row(below):
+            names, first = with_units(names, below), first + 1
+        best = (names, score, first)
+    return best
+
+
+def _filled(cell: Cell) -> bool:
+    return cell is not None and cell != ""
+
+
+def _table(names: Sequence[str], body: Rows, notices: tuple[Notice, ...]) -> Table:
+    import polars as pl
+
+    unique = unique_names(names)
+    columns = {}
+    for position, name in enumerate(unique):
+        cells = [row[position] if position < len(row) else None for row in body]
+        columns[name] = _series(name, cells)
+    # Rows of several sheets have no common line number: they are counted from 1.
+    lines = range(1, len(body) + 1)
+    return Table(unique, pl.DataFrame(columns), lines, (), ".", notices)
+
+
+def _series(name: str, cells: Sequence[Cell]) -> "pl.Series":
+    import polars as pl
+
+    kinds = {type(c) for c in cells if _filled(c)}
+    if kinds <= {float, int, bool}:
+        values = np.array(
+            [float(c) if isinstance(c, (float, int)) else np.nan for c in cells]
+        )
+        return pl.Series(name, values)
+    if kinds <= {datetime, date}:
+        moments = [_moment(c) for c in cells]
+        return pl.Series(name, moments, dtype=pl.Datetime("us"))
+    return pl.Series(name, [_text(c) for c in cells], dtype=pl.String)
+
+
+def _moment(cell: Cell) -> datetime | None:
+    if isinstance(cell, datetime):
+        return cell.replace(tzinfo=None)
+    return datetime(cell.year, cell.month, cell.day) if isinstance(cell, date) else None
+
+
+def _text(cell: Cell) -> str:
+    if cell is None:
+        return ""
+    if isinstance(cell, timedelta):
+        seconds = cell.total_seconds()
+        whole, rest = divmod(abs(seconds), 60.0)
+        sign = "-" if seconds < 0 else ""
+        return f"{sign}{int(whole) // 60}:{int(whole) % 60:02d}:{rest:09.6f}"
+    if isinstance(cell, (datetime, date, time)):
+        return cell.isoformat(" ") if isinstance(cell, datetime) else cell.isoformat()
+    return str(cell).strip()

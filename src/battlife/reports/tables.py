@@ -1,13 +1,12 @@
 """Write rows as a table: CSV, Excel or Parquet."""
 
 import csv
-import os
-import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
 from battlife.errors import InputError
+from battlife.reports._writing import replacing
 
 SUFFIXES: Final = (".csv", ".xlsx", ".parquet")
 
@@ -41,22 +40,8 @@ def write_table(rows: Sequence[Mapping[str, Any]], path: Path) -> None:
         )
     names = list(dict.fromkeys(name for row in rows for name in row))
     write = {".csv": _csv, ".xlsx": _xlsx, ".parquet": _parquet}[suffix]
-    partial = None
-    try:
-        handle, partial = tempfile.mkstemp(
-            prefix=f".{path.name}.", suffix=suffix, dir=path.parent
-        )
-        os.close(handle)
-        write(rows, names, Path(partial))
-        os.replace(partial, path)
-    except OSError as error:
-        raise InputError(
-            f"{path}: cannot be written: {error.strerror or error}",
-            "close it elsewhere, or choose another folder",
-        ) from error
-    finally:
-        if partial is not None and os.path.exists(partial):
-            os.unlink(partial)
+    with replacing(path) as partial:
+        write(rows, names, partial)
 
 
 def harmless(value: Any) -> Any:
@@ -83,15 +68,20 @@ def _xlsx(rows: Sequence[Mapping[str, Any]], names: list[str], path: Path) -> No
         "strings_to_numbers": False,
         "nan_inf_to_errors": True,
     }
-    with xlsxwriter.Workbook(str(path), options) as book:
-        sheet = book.add_worksheet("grades")
-        bold = book.add_format({"bold": True})
+    book = xlsxwriter.Workbook(str(path), options)
+    sheet = book.add_worksheet("grades")
+    bold = book.add_format({"bold": True})
+    for column, name in enumerate(names):
+        sheet.write_string(0, column, str(harmless(name)), bold)
+    for line, row in enumerate(rows, 1):
         for column, name in enumerate(names):
-            sheet.write_string(0, column, str(harmless(name)), bold)
-        for line, row in enumerate(rows, 1):
-            for column, name in enumerate(names):
-                sheet.write(line, column, harmless(row.get(name)))
-        sheet.freeze_panes(1, 0)
+            sheet.write(line, column, harmless(row.get(name)))
+    sheet.freeze_panes(1, 0)
+    try:
+        book.close()
+    except xlsxwriter.exceptions.FileCreateError as error:
+        # What the disk said comes wrapped; the caller translates OSError.
+        raise OSError(str(error)) from error
 
 
 def _parquet(rows: Sequence[Mapping[str, Any]], names: list[str], path: Path) -> None:

@@ -1,0 +1,206 @@
+"""A grade in the words of the person at the bench."""
+
+import math
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+from battlife.model import Route
+
+LABELS: Final[Mapping[str, str]] = {
+    "soh_capacity": "capacity SOH",
+    "soh_energy": "energy SOH",
+    "discharge_capacity_ah": "discharge capacity",
+    "charge_capacity_ah": "charge capacity",
+    "discharge_energy_wh": "discharge energy",
+    "charge_energy_wh": "charge energy",
+    "coulombic_efficiency": "coulombic efficiency",
+    "self_discharge_v_per_day": "self-discharge",
+    "voltage_drop_1c": "voltage drop at 1C",
+    "resistance_growth": "resistance growth",
+    "cell_voltage_max_v": "highest cell voltage",
+    "cell_voltage_resting_min_v": "lowest resting cell voltage",
+    "cell_voltage_peak_min_v": "peak voltage of the weakest cell",
+    "temperature_max_degc": "highest temperature",
+    "temperature_resting_max_degc": "highest temperature at rest",
+    "temperature_resting_rate_k_per_min": "heating rate at rest",
+    "cell_spread_resting_max_v": "cell spread at rest",
+    "cell_count": "number of cells",
+    "isolation_ohm_per_v": "isolation",
+    "critical_fault_count": "number of critical faults",
+    "damage_count": "number of damages",
+}
+"""What a quantity of a rule is called at a bench."""
+
+EVIDENCE: Final[Mapping[str, str]] = {
+    "isolation": "isolation test",
+    "visual": "visual inspection",
+    "self_discharge": "self-discharge test",
+    "temperature": "temperature record",
+    "cell_voltage": "cell voltages",
+    "resting_voltage": "resting voltage",
+    "cell_spread": "voltage of every cell",
+    "cell_count": "number of cells",
+    "fault_codes": "fault codes",
+    "traceability": "origin and date of manufacture",
+    "hold_released": "release from quarantine",
+    "real_unit": "measurement of a real unit (this one is simulated)",
+}
+"""What is missing for clearance, as a thing to do or to find."""
+
+CODES: Final[Mapping[str, str]] = {
+    "no_reference_capacity": "no rated capacity given",
+    "no_reference_energy": "no rated energy given",
+    "cutoff_not_reached": "cut-off voltage not reached",
+    "cutoff_at_load_on": "cut-off reached as the load came on",
+    "cutoff_not_stated": "cut-off voltage not stated",
+    "fragment": "cut off by the edge of the file",
+    "start_not_seen": "start not recorded",
+    "not_from_full": "not from full charge",
+    "charge_ended_early": "charge before it ended early",
+    "charge_not_seen": "charge before it not recorded",
+    "unlike_neighbours": "unlike the discharges around it",
+    "not_at_reference_temperature": "not at reference temperature",
+}
+"""Codes that read badly with blanks for underscores alone."""
+
+_IDENTIFIER: Final = re.compile(r"(?<![\w/.-])[a-z][a-z0-9]*(?:_[a-z0-9]+)+(?![\w/-])")
+
+
+_NBSP: Final = "\u00a0"
+"""Keeps a number and its unit on one line."""
+
+
+def label(quantity: str) -> str:
+    """Return what a quantity is called."""
+    pulse = re.fullmatch(r"dcir_(\d+(?:p\d+)?)s_ohm", quantity)
+    if pulse:
+        return f"{pulse[1].replace('p', '.')} s resistance"
+    return LABELS.get(quantity, quantity.replace("_", " "))
+
+
+def code_text(code: str) -> str:
+    """Return a reason code of an estimate in words."""
+    return CODES.get(code, code.replace("_", " "))
+
+
+def clearance_text(names: Sequence[str]) -> str:
+    """Return the missing evidence as a list in words."""
+    return ", ".join(EVIDENCE.get(n, n.replace("_", " ")) for n in names)
+
+
+def sentence(row: Mapping[str, Any]) -> str:
+    """Return the one sentence that says why a unit has its route or has none.
+
+    Parameters
+    ----------
+    row : object of ``battlife grade --json``
+    """
+    error = row.get("error")
+    if isinstance(error, Mapping):
+        return _closed(str(error.get("message") or error.get("type") or ""))
+    route = str(row.get("route") or "")
+    reasons = [r for r in row.get("reasons") or () if isinstance(r, Mapping)]
+    parts = _distinct([_words(r) for r in deciding(reasons, route)])
+    better = _better(reasons, route)
+    if better:
+        parts.append(better)
+    return _closed("; ".join(parts))
+
+
+def deciding(
+    reasons: Sequence[Mapping[str, Any]], route: str
+) -> list[Mapping[str, Any]]:
+    """Return the reasons that gave the route, the most telling first."""
+    of_route = [r for r in reasons if r.get("route") == route and route]
+    if route == Route.RETEST:
+        return of_route
+    wanted = "not_met" if route == Route.QUARANTINE else "met"
+    told = [r for r in of_route if r.get("outcome") == wanted]
+    # The rule that sums the others up says nothing that they do not.
+    return [r for r in told if _bounds(r)] or told
+
+
+def plain(message: str) -> str:
+    """Return a message with the names of quantities as they are said."""
+    return _IDENTIFIER.sub(lambda m: _known(m[0]), message)
+
+
+def _known(name: str) -> str:
+    spoken = label(name)
+    return spoken if name in LABELS or name.startswith("dcir_") else name
+
+
+def _words(reason: Mapping[str, Any]) -> str:
+    bounds, limit = _bounds(reason), _number(reason.get("limit"))
+    outcome = reason.get("outcome")
+    if bounds is None or limit is None or outcome not in ("met", "not_met"):
+        return plain(str(reason.get("message") or reason.get("rule") or ""))
+    low, high = bounds
+    quantity = str(reason.get("quantity") or "")
+    unit = str(reason.get("unit") or "")
+    found = _value(quantity, low, unit)
+    if low != high:
+        found = f"{_value(quantity, low, unit, bare=True)} to "
+        found += _value(quantity, high, unit)
+    # A rule that is met can be met from either side, so the side comes from the data.
+    side = "above" if 0.5 * (low + high) > limit else "below"
+    if low == high == limit:
+        side = "at"
+    kind = "safety limit" if str(reason.get("rule")).startswith("hold_") else "limit"
+    route = str(reason.get("route") or "")
+    of = f"{route} {kind}" if route and kind == "limit" else kind
+    if unit == "1" and not quantity.endswith("_count"):
+        threshold = f"{100.0 * limit:g}{_NBSP}%"
+    else:
+        threshold = _value(quantity, limit, unit)
+    return f"{label(quantity)} {found}, {side} the {of} of {threshold}"
+
+
+def _better(reasons: Sequence[Mapping[str, Any]], route: str) -> str:
+    """Return what kept the best route that no rule closed from being taken."""
+    order = [str(r) for r in (Route.REUSE, Route.REMANUFACTURE, Route.REPURPOSE)]
+    if route not in order:
+        return ""
+    for better in order[: order.index(route)]:
+        rules = [r for r in reasons if r.get("route") == better]
+        if not rules or any(r.get("outcome") == "not_met" for r in rules):
+            continue
+        lacking = [r.get("quantity") for r in rules if r.get("outcome") == "missing"]
+        names = list(dict.fromkeys(label(str(q)) for q in lacking if q))
+        if names:
+            return f"{better} cannot be shown without {', '.join(names)}"
+    return ""
+
+
+def _bounds(reason: Mapping[str, Any]) -> tuple[float, float] | None:
+    low, high = _number(reason.get("low")), _number(reason.get("high"))
+    return None if low is None or high is None else (low, high)
+
+
+def _value(quantity: str, value: float, unit: str, bare: bool = False) -> str:
+    if unit == "1":
+        if quantity.endswith("_count"):
+            return f"{value:g}"
+        return f"{100.0 * value:.1f}" + ("" if bare else f"{_NBSP}%")
+    shown = unit.replace("degC", "°C").replace("ohm", "Ω")
+    return f"{value:.4g}" + ("" if bare else f"{_NBSP}{shown}")
+
+
+def _distinct(texts: Sequence[str]) -> list[str]:
+    return [t for t in dict.fromkeys(texts) if t]
+
+
+def _closed(text: str) -> str:
+    """Return text as a sentence: a capital in front, a full stop behind."""
+    text = text.strip()
+    # The first word may be a path or an id, which keeps its letters.
+    if re.match(r"[a-z]+( |$)", text):
+        text = text[0].upper() + text[1:]
+    return text if not text or text[-1] in ".!?" else f"{text}."
+
+
+def _number(value: Any) -> float | None:
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        return None
+    return float(value) if math.isfinite(value) else None

@@ -106,7 +106,9 @@ def grade(
     )
     evidence = derived(evidence, pack.nominal_ah, nominal_v)
     route, looked_at = _route(policy, evidence, pack, traced)
-    return replace(done, route=route, reasons=(*reasons, *looked_at))
+    # Two ways into one route share rules: what they found is said once.
+    distinct = tuple(dict.fromkeys((*reasons, *looked_at)))
+    return replace(done, route=route, reasons=distinct)
 
 
 def _with_declared(
@@ -164,20 +166,20 @@ def _route(
     policy: Policy, evidence: Mapping[str, Evidence | None], pack: Pack, traced: bool
 ) -> tuple[Route, tuple[Reason, ...]]:
     reasons: list[Reason] = []
-    lacking: list[str] = []
+    lacking: dict[str, str] = {}
     for way in policy.routes:
         outcomes = [_evaluate(policy, way, rule, evidence, pack) for rule in way.rules]
         reasons.extend(outcomes)
         pairs = list(zip(way.rules, outcomes, strict=True))
         if any(o.outcome is Outcome.NOT_MET for o in outcomes):
             continue
-        absent = [
-            rule.quantity
+        absent = {
+            rule.quantity: o.message
             for rule, o in pairs
             if rule.required and o.outcome is Outcome.MISSING
-        ]
+        }
         if absent:
-            lacking.extend(q for q in absent if q not in lacking)
+            lacking = absent | lacking
             continue
         if way.route in USE_ROUTES and policy.traceability_required and not traced:
             reasons.append(
@@ -217,14 +219,9 @@ def _undecided(way: RouteRules, straddled: Sequence[Reason]) -> Reason:
     )
 
 
-def _unmatched(lacking: Sequence[str]) -> Reason:
+def _unmatched(lacking: Mapping[str, str]) -> Reason:
     if lacking:
-        measure = dict.fromkeys(k.settle for q in lacking if (k := known(q)))
-        message = (
-            f"no route is decided without {', '.join(lacking)}: {'; '.join(measure)}"
-        )
-        if any(q.startswith("soh_") for q in lacking):
-            message += "; an SOH also needs the rated value (--nominal-ah, units.toml)"
+        message = f"no route can be decided: {'; '.join(lacking.values())}"
         rule = "retest_missing_evidence"
     else:
         rule = "retest_no_route_matches"
@@ -291,12 +288,16 @@ def _absent(rule: Rule, evidence: Mapping[str, Evidence | None]) -> str:
         for name, found in evidence.items()
         if name.startswith(f"{rule.quantity}_") and found is not None
     ]
+    entry = known(rule.quantity)
     if elsewhere:
+        repeat = f": {entry.settle}" if entry is not None else ""
         return (
             f"{rule.quantity} is missing: {', '.join(elsewhere)} was measured away "
-            "from the reference conditions and does not stand for it"
+            f"from the reference conditions and does not stand for it{repeat}"
         )
-    return f"{rule.quantity} is missing"
+    return f"{rule.quantity} is missing" + (
+        f": it needs {entry.needs}" if entry else ""
+    )
 
 
 def _unfit(policy: Policy, rule: Rule, found: Evidence, pack: Pack) -> str:

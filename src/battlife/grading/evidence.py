@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Final
 
+from battlife.grading.chemistry import declared_chemistries
+
 
 @dataclass(frozen=True)
 class Evidence:
@@ -46,16 +48,20 @@ class Known:
     unit : unit of its bounds and thresholds
     family : kind of evidence; two rules of one family are not two witnesses
     settle : the measurement that narrows its interval
+    needs : what it cannot be computed without
     """
 
     unit: str
     family: str
     settle: str
+    needs: str = "a measurement of it"
 
 
 _CAPACITY_TEST = (
     "repeat the capacity test at the reference temperature with a calibrated sensor"
 )
+_COMPLETE = "a complete discharge from full"
+_PULSE = "a current step from rest, sampled at least every 0.5 s for 10 s"
 _PULSE_TEST = (
     "repeat the 10 s pulse at the reference temperature, sampled at least every "
     "0.5 s, with a calibrated sensor"
@@ -63,20 +69,39 @@ _PULSE_TEST = (
 
 QUANTITIES: Final[Mapping[str, Known]] = MappingProxyType(
     {
-        "soh_capacity": Known("1", "capacity", _CAPACITY_TEST),
-        "soh_energy": Known("1", "capacity", _CAPACITY_TEST),
-        "discharge_capacity_ah": Known("Ah", "capacity", _CAPACITY_TEST),
-        "charge_capacity_ah": Known("Ah", "capacity", _CAPACITY_TEST),
-        "discharge_energy_wh": Known("Wh", "capacity", _CAPACITY_TEST),
-        "charge_energy_wh": Known("Wh", "capacity", _CAPACITY_TEST),
+        "soh_capacity": Known(
+            "1",
+            "capacity",
+            _CAPACITY_TEST,
+            f"{_COMPLETE} and the rated capacity (--nominal-ah, or nominal_ah in "
+            "units.toml)",
+        ),
+        "soh_energy": Known(
+            "1",
+            "capacity",
+            _CAPACITY_TEST,
+            f"{_COMPLETE} and the rated energy (nominal_wh in units.toml)",
+        ),
+        "discharge_capacity_ah": Known("Ah", "capacity", _CAPACITY_TEST, _COMPLETE),
+        "charge_capacity_ah": Known("Ah", "capacity", _CAPACITY_TEST, _COMPLETE),
+        "discharge_energy_wh": Known("Wh", "capacity", _CAPACITY_TEST, _COMPLETE),
+        "charge_energy_wh": Known("Wh", "capacity", _CAPACITY_TEST, _COMPLETE),
         "coulombic_efficiency": Known(
             "1", "loss", "repeat the full cycle with a calibrated current sensor"
         ),
         "self_discharge_v_per_day": Known(
             "V/d", "loss", "rest longer and record the voltage and the temperature"
         ),
-        "resistance_growth": Known("1", "resistance", _PULSE_TEST),
-        "voltage_drop_1c": Known("1", "resistance", _PULSE_TEST),
+        "resistance_growth": Known(
+            "1", "resistance", _PULSE_TEST, "the resistance of this unit when new"
+        ),
+        "voltage_drop_1c": Known(
+            "1",
+            "resistance",
+            _PULSE_TEST,
+            f"{_PULSE}, and the rated capacity and voltage (nominal_ah with "
+            "nominal_wh, or with chemistry and cells_in_series, in units.toml)",
+        ),
         "cell_spread_resting_max_v": Known(
             "V", "spread", "rest for 30 min and read every cell with a calibrated meter"
         ),
@@ -91,7 +116,7 @@ _DCIR = re.compile(r"dcir_\d+(p\d+|\.\d+)?s_ohm")
 def known(quantity: str) -> Known | None:
     """Return what is known of a quantity, None if no rule may name it."""
     if _DCIR.fullmatch(quantity):
-        return Known("ohm", "resistance", _PULSE_TEST)
+        return Known("ohm", "resistance", _PULSE_TEST, _PULSE)
     return QUANTITIES.get(quantity)
 
 
@@ -111,10 +136,11 @@ def nominal_voltage_v(
     """Return the rated voltage of a unit in V, None if it cannot be told."""
     if nominal_ah and nominal_wh:
         return nominal_wh / nominal_ah
-    cell_v = NOMINAL_CELL_V.get(chemistry.strip().upper())
-    if cell_v is None or not cells_in_series:
+    # Of a blend the lowest: its drop is then the largest share.
+    rated = [NOMINAL_CELL_V[part] for part in declared_chemistries(chemistry)]
+    if not rated or not cells_in_series:
         return None
-    return cell_v * cells_in_series
+    return min(rated) * cells_in_series
 
 
 def derived(

@@ -9,12 +9,17 @@ test, a vehicle-battery controller and the regulations named beside each; they a
 vehicle-specific where the sources are, and rounded to the safe side.
 """
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Final
 
+from battlife.grading.chemistry import (
+    CELL_LIMITS,
+    CellLimits,
+    cell_limits,
+    chemistry_reasons,
+)
 from battlife.grading.evidence import Evidence
 from battlife.grading.policy import HoldLimit
 from battlife.model import Outcome, Pack, Reason, Route
@@ -30,6 +35,8 @@ class Floor:
     limit : threshold in `unit`, None where it depends on the unit
     unit : unit of the quantity
     source : where the limit comes from
+    settle : what to do where the quantity is missing
+    action : what to do where the limit is exceeded
     clears : the gap in the clearance where the quantity is missing, "" for none
     """
 
@@ -37,37 +44,10 @@ class Floor:
     limit: float | None
     unit: str
     source: str
+    settle: str
+    action: str
     clears: str = ""
 
-
-@dataclass(frozen=True)
-class CellLimits:
-    """Voltage limits of one cell in V: never above, never relaxed below."""
-
-    max_v: float
-    min_v: float
-
-
-# Charge voltage of the chemistry plus 0.1 V: Battery-Emulator shuts down 100 mV beyond
-# the design voltage. Minimum: 2.0 V relaxed, the floor commonly used for layered
-# oxides and LFP (copper dissolves below); Mitsubishi's module check replaces a cell
-# below 2.085 V. LTO cells are made to be discharged to 1.5 V.
-CELL_LIMITS: Final[Mapping[str, CellLimits]] = MappingProxyType(
-    {
-        "LCO": CellLimits(4.30, 2.0),
-        "NMC": CellLimits(4.30, 2.0),
-        "NCA": CellLimits(4.30, 2.0),
-        "LMO": CellLimits(4.30, 2.0),
-        "LFP": CellLimits(3.75, 2.0),
-        "LTO": CellLimits(2.90, 1.5),
-    }
-)
-
-# LFP discharges at 3.2 to 3.3 V and relaxes below 3.4 V, LTO discharges near 2.3 V: a
-# cell that delivers half its discharge above these voltages is not of that chemistry.
-EXCLUDED_ABOVE_V: Final[Mapping[str, float]] = MappingProxyType(
-    {"LFP": 3.45, "LTO": 2.60}
-)
 
 ISOLATION_CLEAR_OHM_PER_V: Final = 500.0
 """Below this isolation is no evidence for clearance (UN R100, AC-coupled circuits)."""
@@ -79,6 +59,8 @@ FLOORS: Final[Mapping[str, Floor]] = MappingProxyType(
             None,
             "V",
             "charge voltage of the chemistry + 0.1 V (Battery-Emulator)",
+            "record the voltage of every cell, and state cells_in_series",
+            "do not charge it; set it apart and look at every cell",
             "cell_voltage",
         ),
         "cell_voltage_resting_min_v": Floor(
@@ -86,6 +68,8 @@ FLOORS: Final[Mapping[str, Floor]] = MappingProxyType(
             None,
             "V",
             "floors in common use, copper dissolution below; Mitsubishi 2.085 V",
+            "let it rest for 10 min without current and record the voltage",
+            "do not charge it; a cell discharged this deep is set apart",
             "resting_voltage",
         ),
         "cell_voltage_peak_min_v": Floor(
@@ -93,19 +77,33 @@ FLOORS: Final[Mapping[str, Floor]] = MappingProxyType(
             None,
             "V",
             "a cell that never rises above its relaxed minimum is dead or not sensed",
+            "record the voltage of every cell",
+            "a dead cell or a broken sense wire: set it apart and measure by hand",
         ),
         "temperature_max_degc": Floor(
             "<=",
             80.0,
             "degC",
             "Porsche module test: danger above 80 degC",
+            "record a temperature at the cells",
+            "set it apart, away from what burns, and look for the cause",
             "temperature",
         ),
         "temperature_resting_max_degc": Floor(
-            "<=", 60.0, "degC", "Porsche module test: quarantine from 60 to 80 degC"
+            "<=",
+            60.0,
+            "degC",
+            "Porsche module test: quarantine from 60 to 80 degC",
+            "record a temperature over a rest of 10 min",
+            "set it apart, away from what burns, until it is cold",
         ),
         "temperature_resting_rate_k_per_min": Floor(
-            "<=", 1.0, "K/min", "self-heating at rest of 1 K/min: stop gate in use"
+            "<=",
+            1.0,
+            "K/min",
+            "self-heating at rest of 1 K/min: stop gate in use",
+            "record a temperature over a rest of 5 min",
+            "it heats itself: set it apart in the open and watch it",
         ),
         "cell_spread_resting_max_v": Floor(
             "<=",
@@ -113,19 +111,43 @@ FLOORS: Final[Mapping[str, Floor]] = MappingProxyType(
             "V",
             "reasoned: 0.5 V at rest is more than half of the range of charge, so "
             "charging the stack takes a cell beyond its limit",
+            "rest for 10 min and record the voltage of every cell",
+            "do not charge the stack; measure its cells one by one",
             "cell_spread",
         ),
         "cell_count": Floor(
-            ">=", None, "1", "fewer cells answer than the unit has", "cell_count"
+            ">=",
+            None,
+            "1",
+            "fewer cells answer than the unit has",
+            "state cells_in_series and record every cell",
+            "find the silent cell or its broken sense wire",
+            "cell_count",
         ),
         "isolation_ohm_per_v": Floor(
-            ">=", 100.0, "ohm/V", "UN R100: at least 100 ohm/V for DC"
+            ">=",
+            100.0,
+            "ohm/V",
+            "UN R100: at least 100 ohm/V for DC",
+            "measure the isolation resistance",
+            "do not touch it without protection; find the leak",
         ),
         "critical_fault_count": Floor(
-            "<=", 0.0, "1", "Porsche module test: critical fault code", "fault_codes"
+            "<=",
+            0.0,
+            "1",
+            "Porsche module test: critical fault code",
+            "read the fault codes of the BMS",
+            "settle the fault by the maker's instructions first",
+            "fault_codes",
         ),
         "damage_count": Floor(
-            "<=", 0.0, "1", "EN 18061, ADR SP376: damage is assessed before use"
+            "<=",
+            0.0,
+            "1",
+            "EN 18061, ADR SP376: damage is assessed before use",
+            "inspect it and enter what is seen in units.toml",
+            "have the damage assessed",
         ),
     }
 )
@@ -141,30 +163,6 @@ def loosest(quantity: str) -> float | None:
     if floor.op == "<=":
         return max(c.max_v for c in CELL_LIMITS.values())
     return min(c.min_v for c in CELL_LIMITS.values())
-
-
-def cell_limits(chemistry: str, discharging_v: float | None) -> CellLimits:
-    """Return the limits of a cell, the strictest possible where little is known.
-
-    Parameters
-    ----------
-    chemistry : as declared; of a blend ("LMO/NMC") the strictest part counts
-    discharging_v : median cell voltage while discharging in V, None if unknown;
-        used only where the chemistry is not declared or not known here
-    """
-    parts = [p for p in re.split(r"[^A-Z]+", chemistry.upper()) if p]
-    if parts and all(p in CELL_LIMITS for p in parts):
-        candidates = [CELL_LIMITS[p] for p in parts]
-    else:
-        candidates = [
-            limits
-            for name, limits in CELL_LIMITS.items()
-            if discharging_v is None
-            or discharging_v <= EXCLUDED_ABOVE_V.get(name, float("inf"))
-        ]
-    return CellLimits(
-        min(c.max_v for c in candidates), max(c.min_v for c in candidates)
-    )
 
 
 def expected_cells(pack: Pack) -> int | None:
@@ -200,7 +198,10 @@ def check_floor(
     number does not pass: it is a gap in the clearance.
     """
     median = _usable(evidence.get("cell_voltage_discharging_median_v"))
-    limits = cell_limits(pack.chemistry, median.value if median else None)
+    top = _usable(evidence.get("cell_voltage_discharging_top_v"))
+    telling = top or median
+    telling_v = telling.value if telling else None
+    limits = cell_limits(pack.chemistry, telling_v)
     n_cells = expected_cells(pack)
     counted = _usable(evidence.get("cell_count"))
     single = n_cells == 1 or (
@@ -209,7 +210,9 @@ def check_floor(
     reasons, hits, missing = [], [], []
     for quantity, floor in FLOORS.items():
         limit, source = _effective(quantity, floor, limits, n_cells, tightened)
-        reason = _compare(quantity, floor, limit, source, evidence.get(quantity))
+        reason = _compare(
+            quantity, floor, limit, source, evidence.get(quantity), single
+        )
         if reason.outcome is Outcome.NOT_MET:
             hits.append(reason)
         if (
@@ -219,6 +222,12 @@ def check_floor(
         ):
             missing.append(floor.clears)
         reasons.append(reason)
+    limited = any("cell_voltage" in hit.quantity for hit in hits)
+    chemistry = chemistry_reasons(
+        pack.chemistry, telling_v, deep=top is not None, limited=limited
+    )
+    hits.extend(r for r in chemistry if r.outcome is Outcome.NOT_MET)
+    reasons.extend(chemistry)
     return FloorResult(tuple(reasons), tuple(hits), tuple(missing))
 
 
@@ -253,21 +262,25 @@ def _compare(
     limit: float | None,
     source: str,
     evidence: Evidence | None,
+    single: bool,
 ) -> Reason:
     rule = f"hold_{quantity}"
     found = _usable(evidence)
     if found is None or limit is None:
+        why = f"{quantity} is not known: {floor.settle}"
+        if single and floor.clears in _STACK_ONLY:
+            why = f"{quantity}: a single cell, nothing to compare"
         return Reason(
-            rule,
-            Outcome.MISSING,
-            quantity,
-            limit=limit,
-            unit=floor.unit,
-            message=f"{quantity} is not known: no evidence that it is safe",
+            rule, Outcome.MISSING, quantity, limit=limit, unit=floor.unit, message=why
         )
     passes = found.high <= limit if floor.op == "<=" else found.low >= limit
     worst = found.high if floor.op == "<=" else found.low
+    unit = "" if floor.unit == "1" else f" {floor.unit}"
     word = "within" if passes else "beyond"
+    message = (
+        f"{quantity} {worst:.4g}{unit} is {word} the hold floor "
+        f"{floor.op} {limit:.4g}{unit} ({source})"
+    )
     return Reason(
         rule,
         Outcome.MET if passes else Outcome.NOT_MET,
@@ -277,6 +290,5 @@ def _compare(
         limit,
         floor.unit,
         "" if passes else str(Route.QUARANTINE),
-        f"{quantity} {worst:.4g} {floor.unit} is {word} the hold floor "
-        f"{floor.op} {limit:.4g} {floor.unit} ({source})",
+        message if passes else f"{message}: {floor.action}",
     )

@@ -24,6 +24,14 @@ a few millivolts of its open-circuit voltage."""
 REST_CURRENT_A: Final = 0.05
 """Largest current of a rest where the rated capacity is unknown, in A."""
 
+TOP_SHARE: Final = 0.10
+"""Share of the discharge that was given above ``cell_voltage_discharging_top_v``. Load
+only lowers a voltage, so a cell holds at least this share above it."""
+
+DEEP_V: Final = 3.0
+"""A record whose discharges come down to 3.0 V per cell holds more than the first
+percent after a charge, in which a relaxing surface stands above its plateau."""
+
 RATE_WINDOW_S: Final = 300.0
 """Self-heating is averaged over 5 min: a sensor step of 0.1 K is then 0.02 K/min."""
 
@@ -54,8 +62,9 @@ def hold_evidence(trace: Trace, pack: Pack) -> Mapping[str, Evidence | None]:
 
     Returns
     -------
-    By quantity of :data:`battlife.grading.floor.FLOORS`, and
-    ``cell_voltage_discharging_median_v``. Missing samples are ignored, a quantity
+    By quantity of :data:`battlife.grading.floor.FLOORS`, and what tells a chemistry:
+    ``cell_voltage_discharging_median_v`` and, of a deep discharge,
+    ``cell_voltage_discharging_top_v``. Missing samples are ignored, a quantity
     without any sample is None. Without per-cell columns a stack is judged by its mean
     cell: that can show a hazard, but not the absence of one, so what it passes is
     left to ``cell_count`` and ``cell_spread_resting_max_v``, which stay None.
@@ -133,11 +142,39 @@ def _voltage(
             numbers = discharging[np.isfinite(discharging)]
             median = float(np.median(numbers)) if numbers.size else None
     return {
+        "cell_voltage_discharging_top_v": (_discharging_top_v(cells, trace), "V"),
         "cell_voltage_max_v": (highest, "V"),
         "cell_voltage_resting_min_v": (resting, "V"),
         "cell_voltage_peak_min_v": (peak, "V"),
         "cell_voltage_discharging_median_v": (median, "V"),
     }
+
+
+def _discharging_top_v(cells: Floats | None, trace: Trace) -> float | None:
+    """Return the cell voltage above which TOP_SHARE of the charge was given, to 1 mV.
+
+    None where the record has no deep discharge. A load is what exceeds C/50 of the
+    largest sustained current, so that cells of milliampere-hours are seen too.
+    """
+    current = trace.columns.get("current_a")
+    if cells is None or current is None or not cells.size:
+        return None
+    magnitude = np.abs(current[np.isfinite(current)])
+    if not magnitude.size:
+        return None
+    sampled = magnitude[:: max(1, magnitude.size // 20_000)]
+    load_a = REST_C_RATE * float(np.quantile(sampled, 0.999))
+    cell_v = cells.mean(axis=0)
+    seconds = np.diff(trace.time_s, append=np.nan)
+    seconds[trace.segment_start[1:] - 1] = np.nan
+    given = -current * seconds
+    counted = (current < -load_a) & (given > 0) & (cell_v > 0) & (cell_v < 10.0)
+    if not counted.any() or cell_v[counted].min() > DEEP_V:
+        return None
+    by_mv = np.bincount((cell_v[counted] * 1e3).astype(np.int64), given[counted])
+    from_top = np.cumsum(by_mv[::-1])
+    above = int(np.searchsorted(from_top, TOP_SHARE * from_top[-1]))
+    return (by_mv.size - 1 - above) / 1e3
 
 
 def _temperature(

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 
 from battlife.errors import EstimateError
 from battlife.estimators import build
-from battlife.estimators.soh import state_of_health
+from battlife.estimators.soh import DOUBTFUL, state_of_health
 from battlife.grading import Evidence, Policy, grade, hold_evidence
 from battlife.model import Estimate, Grade, Measurement, Pack, Trace
 
@@ -125,7 +125,8 @@ def deciding(
 ) -> tuple[Estimate, ...]:
     """Return the accepted estimates that speak for the unit as it is now.
 
-    Of each method but resistance the last one. Of the resistances the median, by
+    Of each method but resistance the last one, of the capacities the last that is no
+    doubtful measure of health, where there is one. Of the resistances the median, by
     value, of the last :data:`RECENT_PULSES` discharge pulses (charge pulses where there
     are none) taken within the policy's window around the reference temperature, or of
     all recent ones where none was: a single pulse at the end of a discharge would
@@ -138,8 +139,11 @@ def deciding(
             continue
         if estimate.method == "dcir":
             pulses.append(estimate)
-        else:
-            last[estimate.method] = estimate
+            continue
+        before = last.get(estimate.method)
+        if before is not None and _doubtful(estimate) and not _doubtful(before):
+            continue
+        last[estimate.method] = estimate
     chosen = list(last.values())
     discharges = [p for p in pulses if p.conditions.get("direction") == "discharge"]
     recent = (discharges or pulses)[-RECENT_PULSES:]
@@ -162,6 +166,10 @@ def latest(
         for estimate in deciding(estimates, pack, policy)
         for name, measurement in estimate.measurements.items()
     }
+
+
+def _doubtful(estimate: Estimate) -> bool:
+    return not DOUBTFUL.isdisjoint(estimate.reasons)
 
 
 def _near_reference(estimate: Estimate, pack: Pack, policy: Policy) -> bool:

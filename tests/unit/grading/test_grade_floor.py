@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from battlife.grading import Evidence, HoldLimit, grade, hold_evidence, load_policy
-from battlife.grading.floor import CellLimits, cell_limits, check_floor
+from battlife.grading.chemistry import CellLimits, cell_limits
+from battlife.grading.floor import check_floor
 from battlife.model import (
     Module,
     Notice,

@@ -19,6 +19,8 @@ RATE_TOLERANCE = 0.10
 """Loads within 10 % are comparable: Leaf 1C and 2C capacities differ by 1.3 %."""
 NEIGHBOURS = 15
 """Discharges around one that it is compared with, itself included."""
+FEWEST = 5
+"""Comparable discharges without which no median is formed."""
 UNLIKE_SHARE = 0.04
 """Deviation from the neighbours' median, as a share of the unit's largest capacity,
 from which an incomplete charge explains it: ageing moves a cell 0.1 % per cycle, a
@@ -98,12 +100,13 @@ def compared(drafts: Sequence[Draft]) -> tuple[Draft, ...]:
     ends = ends[np.isfinite(ends)]
     usual_end = float(np.median(ends)) if ends.size >= 3 else float("nan")
     mixed = _mixed(ok)
+    neighbours = _Neighbours(ok)
     result = []
     for draft in drafts:
         if draft.refusals:
             result.append(draft)
             continue
-        median = _neighbours_median(draft, ok)
+        median = neighbours.median_ah(draft)
         off = abs(draft.capacity_ah - median)
         early = draft.charge_end_a > EARLY_END * usual_end
         refusals: tuple[str, ...] = ()
@@ -122,22 +125,29 @@ def compared(drafts: Sequence[Draft]) -> tuple[Draft, ...]:
     return tuple(result)
 
 
-def _neighbours_median(draft: Draft, ok: Sequence[Draft]) -> float:
-    """Return the median capacity around a draft under like conditions, NaN if few."""
-    alike = [d for d in ok if comparable(draft, d)]
-    near = sorted(alike, key=lambda d: (abs(d.index - draft.index), d.index))
-    near = near[:NEIGHBOURS]
-    if len(near) < 5:
-        return float("nan")
-    return float(np.median([d.capacity_ah for d in near]))
+class _Neighbours:
+    """The usable discharges of a unit as arrays, in order of their index."""
 
+    def __init__(self, ok: Sequence[Draft]) -> None:
+        self.index = np.array([d.index for d in ok])
+        self.rate_a = np.array([d.rate_a for d in ok])
+        self.degc = np.array([d.condition_degc for d in ok])
+        self.capacity_ah = np.array([d.capacity_ah for d in ok])
 
-def comparable(one: Draft, other: Draft) -> bool:
-    """Say whether two discharges ran under like load and temperature."""
-    if abs(one.rate_a - other.rate_a) > RATE_TOLERANCE * max(one.rate_a, other.rate_a):
-        return False
-    difference = abs(one.condition_degc - other.condition_degc)
-    return not difference > TEMPERATURE_TOLERANCE_K
+    def median_ah(self, draft: Draft) -> float:
+        """Return the median capacity around a draft, NaN of fewer than FEWEST.
+
+        Of those under like load and temperature; what is unknown is like any.
+        """
+        apart_a = np.abs(self.rate_a - draft.rate_a)
+        other = apart_a > RATE_TOLERANCE * np.maximum(self.rate_a, draft.rate_a)
+        other |= np.abs(self.degc - draft.condition_degc) > TEMPERATURE_TOLERANCE_K
+        alike = np.flatnonzero(~other)
+        if alike.size < FEWEST:
+            return float("nan")
+        # Ties go to the earlier one: the sort is stable.
+        order = np.argsort(np.abs(self.index[alike] - draft.index), kind="stable")
+        return float(np.median(self.capacity_ah[alike[order[:NEIGHBOURS]]]))
 
 
 def _mixed(ok: Sequence[Draft]) -> tuple[str, ...]:

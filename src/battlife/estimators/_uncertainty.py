@@ -50,7 +50,7 @@ class Sensor:
 
 def root_sum(*terms: float) -> float:
     """Return the root of the sum of squares."""
-    return math.sqrt(sum(term * term for term in terms))
+    return math.hypot(*terms)
 
 
 def charge_uncertainty(

@@ -11,6 +11,7 @@ load. The tester's step clock tells it where there is one; else the middle is ta
 and half the interval goes into the uncertainty.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -26,7 +27,7 @@ from battlife.model import Estimate, Measurement, Pack, Trace, trace_sha256
 from battlife.model.estimate import Scalar
 
 METHOD = "dcir"
-VERSION = "1"
+VERSION = "2"
 PULSE_SHARE = 0.05
 """A step smaller than this share of the largest sustained current is no pulse."""
 STEADY_SHARE = 0.05
@@ -34,6 +35,9 @@ STEADY_SHARE = 0.05
 UNSUPPORTED = frozenset({"sampling_too_coarse", "pulse_too_short"})
 """Where every pulse is refused for these, the record as a whole supports none: a
 square wave sampled once per half would else give thousands of refusals."""
+MOST = 2000
+"""Pulses of one record that are estimated, counted from its end: a drive cycle or a
+square wave has tens of thousands, and each estimate is a record of its own."""
 FINEST = 0.5
 """Sampling around t must be no coarser than this share of t: the voltage of a pulse
 goes with the logarithm or the root of time, so a chord over a longer stretch is off
@@ -88,8 +92,9 @@ class PulseResistance:
                 "a resistance needs a pulse that begins at rest",
                 ("no_pulse",),
             )
-        measuring = _Measuring(trace, pack, self.times_s)
-        found = tuple(measuring.estimate(k, pulse) for k, pulse in enumerate(pulses))
+        chosen = _chosen(trace, pulses, min(self.times_s))
+        measuring = _Measuring(trace, pack, self.times_s, len(pulses))
+        found = tuple(measuring.estimate(k, pulses[k]) for k in chosen)
         reasons = {reason for e in found for reason in e.reasons}
         if not any(e.measurements for e in found) and reasons <= UNSUPPORTED:
             raise EstimateError(
@@ -120,13 +125,29 @@ def _find_pulses(trace: Trace) -> tuple[_Pulse, ...]:
     return tuple(found)
 
 
+def _chosen(
+    trace: Trace, pulses: tuple[_Pulse, ...], shortest_s: float
+) -> Sequence[int]:
+    """Return the pulses to estimate: all, or of too many the last MOST long enough."""
+    if len(pulses) <= MOST:
+        return range(len(pulses))
+    before = np.array([p.before for p in pulses])
+    last = np.array([p.stop - 1 for p in pulses])
+    lasting = np.flatnonzero(trace.time_s[last] - trace.time_s[before] >= shortest_s)
+    chosen = lasting if lasting.size else np.arange(len(pulses))
+    return [int(k) for k in chosen[-MOST:]]
+
+
 class _Measuring:
     """One unit's columns and scales, shared by all its pulses."""
 
-    def __init__(self, trace: Trace, pack: Pack, times_s: tuple[float, ...]) -> None:
+    def __init__(
+        self, trace: Trace, pack: Pack, times_s: tuple[float, ...], n_pulses: int
+    ) -> None:
         self.trace = trace
         self.pack = pack
         self.times_s = times_s
+        self.n_pulses = n_pulses
         self.time = trace.time_s
         self.current = trace.column("current_a")
         self.voltage = trace.column("voltage_v")
@@ -249,6 +270,7 @@ class _Measuring:
             "start_voltage_v": scalar(float(self.voltage[pulse.before])),
             "sampling_s": float(self.time[pulse.first] - self.time[pulse.before]),
             "voltage_resolution_v": self.voltage_step,
+            "pulses_in_record": self.n_pulses,
             "soc_information": "none",
             "calibration": self.pack.calibration or "unknown",
         }

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from html import escape
 from typing import Any, Final
 
-from battlife.reports.wording import code_text
+from battlife.reports.wording import code_text, number
 
 _LEFT, _TOP, _WIDTH, _HEIGHT = 66.0, 14.0, 640.0, 190.0
 
@@ -40,7 +40,7 @@ def capacity_svg(
         (c, v, h)
         for c, h in numbered
         if h.get("status") != "refused"
-        and (v := _number(h.get("discharge_capacity_ah"))) is not None
+        and (v := number(h.get("discharge_capacity_ah"))) is not None
     ]
     taken = {id(h) for _, _, h in accepted}
     refused = [(c, h) for c, h in numbered if id(h) not in taken]
@@ -51,7 +51,7 @@ def capacity_svg(
     x_high = max(c for c, _ in numbered) + 0.5
     # From zero: a loss of capacity then looks as large as it is.
     largest = max((v for _, v, _ in accepted), default=0.0)
-    rated = _number(nominal_ah)
+    rated = number(nominal_ah)
     # Far above all that was measured it would flatten the rest to a line.
     if rated is not None and (rated <= 0.0 or 0.0 < 4.0 * largest < rated):
         rated = None
@@ -74,7 +74,7 @@ def capacity_svg(
     bars, dots, circles = [], [], []
     for cycle, value, entry in drawn:
         x, y = x_of(cycle), y_of(value)
-        spread = 2.0 * (_number(entry.get("uncertainty")) or 0.0)
+        spread = 2.0 * (number(entry.get("uncertainty")) or 0.0)
         if spread:
             bars.append(f"M{x:.1f} {y_of(value + spread):.1f}")
             bars.append(f"V{y_of(value - spread):.1f}")
@@ -170,7 +170,7 @@ def _told(cycle: float, value: float, spread: float, entry: Mapping[str, Any]) -
     if spread:
         text += f" ± {spread:.2g} Ah (k = 2)"
     for name, unit in (("temperature_degc", "°C"), ("rate_c", "C")):
-        extra = _number(entry.get(name))
+        extra = number(entry.get(name))
         if extra is not None:
             text += f", {extra:.3g} {unit}"
     remarks = [code_text(str(r)) for r in entry.get("reasons") or ()]
@@ -206,7 +206,7 @@ def _reason(entry: Mapping[str, Any]) -> str:
 
 
 def _cycle(entry: Mapping[str, Any], position: int) -> float:
-    cycle = _number(entry.get("cycle"))
+    cycle = number(entry.get("cycle"))
     # An absurd number would leave no room for the others.
     return float(position) if cycle is None or abs(cycle) > 1e9 else cycle
 
@@ -215,12 +215,3 @@ def _step(span: float, n: int) -> float:
     """Return the 1, 2 or 5 times a power of ten that divides a span into at most n."""
     power = 10.0 ** math.floor(math.log10(span / n))
     return next(m * power for m in (1.0, 2.0, 5.0, 10.0) if m * power >= span / n)
-
-
-def _number(value: Any) -> float | None:
-    """Return a finite number from a plain number, an object with value, or None."""
-    if isinstance(value, Mapping):
-        value = value.get("value")
-    if isinstance(value, bool) or not isinstance(value, (int, float)):
-        return None
-    return float(value) if math.isfinite(value) else None

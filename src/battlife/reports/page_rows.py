@@ -1,6 +1,5 @@
 """What the page of grades says about one unit."""
 
-import math
 from collections.abc import Mapping, Sequence
 from html import escape
 from pathlib import PurePath
@@ -11,7 +10,9 @@ from battlife.reports.wording import (
     clearance_text,
     code_text,
     deciding,
+    interval,
     label,
+    number,
     plain,
     sentence,
 )
@@ -117,7 +118,7 @@ def _facts(result: Mapping[str, Any]) -> str:
     for entry in result.get("dcir") or ():
         if isinstance(entry, Mapping):
             text = f"{_interval(entry, 1000.0) or '–'} mΩ"
-            pulse = _number(entry.get("pulse_s"))
+            pulse = number(entry.get("pulse_s"))
             name = "Resistance" if pulse is None else f"{pulse:g} s resistance"
             lines.append((name, text))
     nominal = result.get("nominal_ah")
@@ -218,21 +219,7 @@ def _measured(entry: Any, scale: float, absent: str = "") -> str:
 
 
 def _interval(entry: Any, scale: float) -> str:
-    """Return value ± two standard uncertainties, to two digits of the latter."""
-    value = _number(entry.get("value")) if isinstance(entry, Mapping) else None
-    if value is None:
+    """Return a measured object as text, "" if it is missing."""
+    if not isinstance(entry, Mapping):
         return ""
-    uncertainty = _number(entry.get("uncertainty"))
-    if uncertainty is None:
-        return f"{scale * value:.4g}"
-    half = 2.0 * scale * abs(uncertainty)
-    if not half:
-        return f"{scale * value:.6g} ± 0"
-    decimals = min(max(1 - math.floor(math.log10(half)), 0), 12)
-    return f"{scale * value:.{decimals}f} ± {half:.{decimals}f}"
-
-
-def _number(value: Any) -> float | None:
-    if isinstance(value, bool) or not isinstance(value, (int, float)):
-        return None
-    return float(value) if math.isfinite(value) else None
+    return interval(entry.get("value"), entry.get("uncertainty"), scale)

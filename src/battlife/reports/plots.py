@@ -1,34 +1,38 @@
 """Pictures of a trace and of capacity over cycles (extra: report)."""
 
-import io
 from collections.abc import Sequence
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from pathlib import Path, PurePath
+from typing import TYPE_CHECKING
 
-import numpy as np
-import numpy.typing as npt
-
-from battlife.errors import InputError
 from battlife.model import Estimate, Trace
+from battlife.reports._panels import (
+    MAX_BINS,
+    clock_of,
+    decimated,
+    draw_capacity,
+    draw_cells,
+    draw_quantity,
+    draw_spectra,
+    draw_steps,
+    draw_used,
+    quantities_of,
+    step_panels,
+)
+from battlife.reports._pictures import draw, printable
+from battlife.reports.wording import interval
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-MAX_BINS: Final = 2000
-"""More bins than a picture has pixels across; each keeps its extremes."""
+__all__ = ["MAX_BINS", "decimated", "plot_capacity", "plot_overview", "plot_trace"]
 
-_ROWS: Final = (
-    ("voltage_v", "Voltage / V"),
-    ("current_a", "Current / A\n(positive charges)"),
-    ("temperature_degc", "Temperature / °C"),
-)
-_FLAGGED: Final = "#b3261e"
-_LINE: Final = "#1b5e8c"
+_WARNING = "#a8201a"
+_PANEL_IN, _CAPACITY_IN, _SPECTRA_IN = 1.75, 2.3, 4.2
 
 
 def plot_trace(trace: Trace, path: Path) -> None:
-    """Draw voltage, current and temperature over time.
+    """Draw voltage, current and temperature over time, or what else the trace holds.
 
     Raises
     ------
@@ -41,134 +45,100 @@ def plot_trace(trace: Trace, path: Path) -> None:
 
 def plot_capacity(estimates: Sequence[Estimate], path: Path) -> None:
     """Draw discharge capacity over cycles; errors as :func:`plot_trace`."""
-    figure = _figure(1)
-    _capacity(figure.subplots(), estimates)
-    _save(figure, path)
+    unit = estimates[0].unit_id if estimates else ""
+
+    def build(figure: "Figure") -> None:
+        draw_capacity(figure.subplots(), [e for e in estimates if _measures(e)])
+        figure.suptitle(printable(unit), parse_math=False, fontweight="bold")
+
+    draw(path, unit, 3.2, build)
 
 
 def plot_overview(trace: Trace, estimates: Sequence[Estimate], path: Path) -> None:
-    """Draw a trace and, below it, its capacities; errors as :func:`plot_trace`."""
-    present = [(n, label) for n, label in _ROWS if n in trace.columns]
-    capacities = [e for e in estimates if e.method == "capacity"]
-    rows = len(present) + bool(capacities)
-    figure = _figure(max(rows, 1))
-    axes = list(figure.subplots(max(rows, 1), 1, squeeze=False)[:, 0])
-    time_h = _laid_end_to_end(trace) / 3600.0
-    for axis, (name, label) in zip(axes, present, strict=False):
-        values = trace.columns[name]
-        for part in trace.segments():
-            axis.plot(*decimated(time_h[part], values[part]), color=_LINE, lw=0.8)
-        axis.set_ylabel(label)
-        axis.set_xlabel("Time / h (segments end to end)")
-    if capacities:
-        _capacity(axes[-1], capacities)
-    if not rows:
-        axes[0].text(0.5, 0.5, "no samples to draw", ha="center", va="center")
-    figure.suptitle(trace.unit_id.replace("$", r"\$"))
-    _save(figure, path)
+    """Draw all a trace holds and, below it, its capacities.
 
-
-def decimated(
-    x: npt.NDArray[np.float64], y: npt.NDArray[np.float64]
-) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
-    """Return at most 2 * MAX_BINS points that keep every bin's extremes.
-
-    Parameters
-    ----------
-    x, y : (n,) in order of time; NaN in y is a gap and is kept where a bin holds
-        nothing else
+    Samples are drawn over time; a source with steps and no samples, as charge, voltage
+    and temperature of each step; spectra as a Nyquist and a Bode diagram. Errors as
+    :func:`plot_trace`.
     """
-    if x.size <= 2 * MAX_BINS:
-        return x, y
-    starts = np.linspace(0, x.size, MAX_BINS, endpoint=False).astype(np.int64)
-    kept: list[int] = []
-    for a, b in zip(starts, [*starts[1:], x.size], strict=True):
-        part = y[a:b]
-        if np.isnan(part).all():
-            kept.append(int(a))
-        else:
-            kept.extend(
-                sorted({int(a + np.nanargmin(part)), int(a + np.nanargmax(part))})
-            )
-    return x[kept], y[kept]
+    capacities = [e for e in estimates if _measures(e)]
+    names = quantities_of(trace)
+    steps = () if names or trace.steps is None else step_panels(trace.steps)
+    heights = [_PANEL_IN] * (len(names) + len(steps))
+    spectra_row = len(heights) if trace.spectra else None
+    if trace.spectra:
+        heights.append(_SPECTRA_IN)
+    # One discharge is a number, not a curve: the facts below the title state it.
+    capacity_row = len(heights) if len(capacities) > 1 or not heights else None
+    if capacity_row is not None:
+        heights.append(_CAPACITY_IN)
+
+    def build(figure: "Figure") -> None:
+        grid = figure.add_gridspec(len(heights), 2, height_ratios=heights)
+        axes: list[Axes] = []
+        for row in range(len(names) + len(steps)):
+            shared = axes[0] if axes else None
+            axes.append(figure.add_subplot(grid[row, :], sharex=shared))
+        for axis in axes[:-1]:
+            axis.tick_params(labelbottom=False)
+        clock = clock_of(trace, end_to_end_labels=bool(names))
+        for axis, name in zip(axes, names, strict=False):
+            if name.startswith("cell_"):
+                draw_cells(axis, trace, clock, name)
+            else:
+                draw_quantity(axis, trace, clock, name)
+        if names:
+            marked = names.index("current_a") if "current_a" in names else 0
+            draw_used(axes[marked], clock, capacities)
+            axes[-1].set_xlabel(clock.label)
+        if steps and trace.steps is not None:
+            draw_steps(axes, trace.steps, steps)
+        if spectra_row is not None:
+            pair = [figure.add_subplot(grid[spectra_row, c]) for c in (0, 1)]
+            draw_spectra(pair[0], pair[1], trace.spectra)
+        if capacity_row is not None:
+            draw_capacity(figure.add_subplot(grid[capacity_row, :]), capacities)
+        _head(figure, trace, capacities)
+
+    draw(path, trace.unit_id, 0.9 + sum(heights), build)
 
 
-def _laid_end_to_end(trace: Trace) -> npt.NDArray[np.float64]:
-    time_s = np.array(trace.time_s)
-    end_s = 0.0
-    for part in trace.segments():
-        time_s[part] += end_s - time_s[part][0]
-        end_s = float(time_s[part][-1])
-    return time_s
-
-
-def _capacity(axis: "Axes", estimates: Sequence[Estimate]) -> None:
-    good = [e for e in estimates if "discharge_capacity_ah" in e.measurements]
-    points = [e.measurements["discharge_capacity_ah"] for e in good]
-    axis.errorbar(
-        [_cycle(e) for e in good],
-        [float(np.mean(m.value)) for m in points],
-        yerr=[2.0 * float(np.mean(m.uncertainty or 0.0)) for m in points],
-        fmt=".",
-        color=_LINE,
-        ecolor="#9db8c9",
-        label="accepted, ± 2u",
+def _head(figure: "Figure", trace: Trace, capacities: Sequence[Estimate]) -> None:
+    lines = [printable(trace.unit_id), printable(_facts(trace, capacities))]
+    suspect = trace.provenance.suspect
+    if suspect:
+        lines.append(printable(f"SUSPECT: {suspect[0].message}"))
+    text = "\n".join(_short(line) for line in lines)
+    figure.suptitle(
+        text,
+        parse_math=False,
+        fontsize=10,
+        color=_WARNING if suspect else "black",
     )
-    refused = [_cycle(e) for e in estimates if e.status == "refused"]
-    if refused:
-        axis.plot(
-            refused,
-            [0.03] * len(refused),
-            "x",
-            color=_FLAGGED,
-            transform=axis.get_xaxis_transform(),
-            label="refused",
-        )
-    axis.set_xlabel("Discharge number / 1")
-    axis.set_ylabel("Discharge\ncapacity / Ah")
-    axis.legend(loc="best", frameon=False, fontsize="small")
 
 
-def _cycle(estimate: Estimate) -> int:
-    return -1 if estimate.cycle is None else estimate.cycle
+def _facts(trace: Trace, capacities: Sequence[Estimate]) -> str:
+    sources = [PurePath(s.path).name for s in trace.provenance.sources]
+    facts = sources[:2]
+    if len(sources) > len(facts):
+        facts.append(f"{len(sources) - len(facts)} more files")
+    if trace.columns:
+        facts.append(f"{trace.n_samples:,} samples")
+    elif trace.steps is not None:
+        facts.append(f"{len(trace.steps):,} steps, no samples")
+    accepted = [e for e in capacities if e.status == "ok"]
+    if accepted:
+        last = accepted[-1].measurements["discharge_capacity_ah"]
+        text = interval(last.value, last.uncertainty)
+        facts.append(f"last capacity {text} Ah")
+    if trace.provenance.simulated:
+        facts.append("SIMULATED")
+    return ", ".join(facts)
 
 
-def _figure(rows: int) -> "Figure":
-    try:
-        from matplotlib.backends.backend_agg import FigureCanvasAgg
-        from matplotlib.figure import Figure
-    except ImportError as error:
-        raise InputError(
-            "plots need matplotlib, which is not installed",
-            'pip install "battlife[report]"',
-        ) from error
-    figure = Figure(figsize=(9.0, 1.2 + 2.1 * rows), layout="constrained")
-    FigureCanvasAgg(figure)
-    return figure
+def _short(line: str, most: int = 120) -> str:
+    return line if len(line) <= most else f"{line[: most - 1]}…"
 
 
-def _save(figure: "Figure", path: Path) -> None:
-    import matplotlib
-
-    suffix = path.suffix.lower()
-    if suffix not in (".png", ".svg", ".html"):
-        raise InputError(
-            f"{path}: no picture format is called {suffix!r}",
-            "one of .png, .svg, .html",
-        )
-    options: dict[str, Any] = {"format": "png", "dpi": 120}
-    if suffix != ".png":
-        options = {"format": "svg", "metadata": {"Date": None}}
-    drawn = io.BytesIO()
-    # A fixed salt instead of a random one: the same trace gives the same file.
-    with matplotlib.rc_context({"svg.hashsalt": "battlife"}):
-        figure.savefig(drawn, **options)
-    content = drawn.getvalue()
-    if suffix == ".html":
-        svg = content[content.index(b"<svg") :]
-        head = b'<!doctype html><html lang="en"><meta charset="utf-8"><title>battlife'
-        content = head + b"</title><body>" + svg + b"</body></html>\n"
-    try:
-        path.write_bytes(content)
-    except OSError as error:
-        raise InputError(f"{path}: cannot be written: {error.strerror}") from error
+def _measures(estimate: Estimate) -> bool:
+    return estimate.method == "capacity"

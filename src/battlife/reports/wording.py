@@ -84,6 +84,34 @@ def code_text(code: str) -> str:
     return CODES.get(code, code.replace("_", " "))
 
 
+def number(value: Any) -> float | None:
+    """Return a finite number, None for anything else."""
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        return None
+    return float(value) if math.isfinite(value) else None
+
+
+def interval(value: Any, uncertainty: Any, scale: float = 1.0) -> str:
+    """Return value ± two standard uncertainties, to two digits of the latter.
+
+    Parameters
+    ----------
+    value, uncertainty : k = 1; without an uncertainty the value stands alone, to four
+        digits; what is no finite number gives ""
+    scale : factor to the unit that is shown
+    """
+    found, one_sigma = number(value), number(uncertainty)
+    if found is None:
+        return ""
+    if one_sigma is None:
+        return f"{scale * found:.4g}"
+    half = 2.0 * scale * abs(one_sigma)
+    if not half:
+        return f"{scale * found:.6g} ± 0"
+    decimals = min(max(1 - math.floor(math.log10(half)), 0), 12)
+    return f"{scale * found:.{decimals}f} ± {half:.{decimals}f}"
+
+
 def clearance_text(names: Sequence[str]) -> str:
     """Return the missing evidence as a list in words."""
     return ", ".join(EVIDENCE.get(n, n.replace("_", " ")) for n in names)
@@ -132,7 +160,7 @@ def _known(name: str) -> str:
 
 
 def _words(reason: Mapping[str, Any]) -> str:
-    bounds, limit = _bounds(reason), _number(reason.get("limit"))
+    bounds, limit = _bounds(reason), number(reason.get("limit"))
     outcome = reason.get("outcome")
     if bounds is None or limit is None or outcome not in ("met", "not_met"):
         return plain(str(reason.get("message") or reason.get("rule") or ""))
@@ -174,7 +202,7 @@ def _better(reasons: Sequence[Mapping[str, Any]], route: str) -> str:
 
 
 def _bounds(reason: Mapping[str, Any]) -> tuple[float, float] | None:
-    low, high = _number(reason.get("low")), _number(reason.get("high"))
+    low, high = number(reason.get("low")), number(reason.get("high"))
     return None if low is None or high is None else (low, high)
 
 
@@ -198,9 +226,3 @@ def _closed(text: str) -> str:
     if re.match(r"[a-z]+( |$)", text):
         text = text[0].upper() + text[1:]
     return text if not text or text[-1] in ".!?" else f"{text}."
-
-
-def _number(value: Any) -> float | None:
-    if isinstance(value, bool) or not isinstance(value, (int, float)):
-        return None
-    return float(value) if math.isfinite(value) else None

@@ -8,7 +8,7 @@ from typing import Final
 from battlife.errors import InputError
 from battlife.model import Notice, Trace
 from battlife.readers.spectrum import Rows, spectrum_trace, unfinished
-from battlife.readers.tables import read_text
+from battlife.readers.texts import read_text
 
 _COLUMNS: Final = ("Freq/Hz", "Z'/ohm", 'Z"/ohm')
 _LOW: Final = re.compile(r"^Low Frequency \(Hz\) = ([0-9.eE+-]+)", re.MULTILINE)

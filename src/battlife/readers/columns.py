@@ -182,7 +182,8 @@ NAMES: Final[dict[str, tuple[str, ...]]] = {
         "capacity|cap|amp hr|amp hrs|step capacity|ah step|ahstep|amphr|容量"
     ),
     "net_capacity_ah": _spellings(
-        "(q qo)|net capacity|ahaccu|ah accu|ah|q qo|accumulated capacity"
+        "(q qo)|net capacity|cumulative charge|ahaccu|ah accu|ah|q qo|"
+        "accumulated capacity"
     ),
     "charge_energy_wh": _spellings(
         "charge energy|charging energy|energy charge|chg energy|engy chg|whcha|"
@@ -314,10 +315,10 @@ def _splits(header: str) -> list[tuple[str, str]]:
     bracket = _BRACKETS.match(header)
     if bracket is not None and bracket["unit"].strip():
         name = bracket["name"] + bracket["rest"]
-        found.append((name, bracket["unit"].strip()))
+        found.append((name, bracket["unit"].strip().rstrip(".")))
     if "/" in header:
         name, _, unit = header.rpartition("/")
-        found.append((name, unit.strip()))
+        found.append((name, unit.strip().rstrip(".")))
     if "#" in header.strip("#"):  # Digatron: Voltage#V
         name, _, unit = header.rpartition("#")
         found.append((name, unit.strip()))

@@ -11,7 +11,7 @@ from battlife.errors import InputError
 from battlife.model import Column, Notice, Severity, Trace
 from battlife.readers.shape import shaped
 from battlife.readers.spectrum import Rows, fewer, spectrum_trace, unfinished
-from battlife.readers.tables import read_text
+from battlife.readers.texts import read_text
 
 _UNITS: Final = {
     "T": "s",

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from battlife.errors import FormatError
 from battlife.model import Reader, Trace
-from battlife.readers import lvm, mapped, neware_csv, per_cycle, tables
+from battlife.readers import lvm, mapped, neware_csv, per_cycle, tables, texts
 from battlife.readers.columns import meaning
 
 _NUMBER = re.compile(r"[-+]?\d[\d.,:]*([eE][-+]?\d+)?")
@@ -37,7 +37,7 @@ class DelimitedText:
         """Say whether a header is understood and no other text reader claims it."""
         if is_foreign(head, name):
             return False
-        lines = tables.split_lines(tables.decode(head))
+        lines = texts.split_lines(texts.decode(head))
         layout = tables.find_header(lines, _score)
         if layout is None:
             return False
@@ -63,7 +63,7 @@ def is_foreign(head: bytes, name: str) -> bool:
     """Say whether a file is no text, or one that another reader of text claims."""
     if head.startswith(mapped.PARQUET_MAGIC) or head[:512].count(b"\0") > 260:
         return True
-    text = tables.decode(head)
+    text = texts.decode(head)
     if text[:512].count("\0") or any(t in text for t in NOT_OURS):
         return True
     others: tuple[Reader, ...] = (

@@ -9,7 +9,7 @@ import numpy as np
 
 from battlife.errors import InputError
 from battlife.model import Column, Notice, Severity, Trace
-from battlife.readers import generic, tables
+from battlife.readers import generic, tables, texts
 from battlife.readers.columns import conversion, meaning
 from battlife.readers.spectrum import spectrum_trace
 
@@ -40,7 +40,7 @@ class ImpedanceText:
         """Say whether a header names the three columns and numbers follow."""
         if generic.is_foreign(head, name) or generic.TEXT.recognises(head, name):
             return False
-        lines = tables.split_lines(tables.decode(head))
+        lines = texts.split_lines(texts.decode(head))
         found = _header(lines)
         if found is None:
             return False
@@ -58,8 +58,8 @@ class ImpedanceText:
         InputError
             The columns are missing, or have a unit that is not known.
         """
-        text = tables.read_text(path)
-        found = _header(tables.split_lines(text))
+        text = texts.read_text(path)
+        found = _header(texts.split_lines(text))
         if found is None:
             raise InputError(
                 f"{path}: no line names a frequency and two parts of an impedance",

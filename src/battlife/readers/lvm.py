@@ -9,7 +9,7 @@ import numpy as np
 
 from battlife.errors import InputError
 from battlife.model import Notice, Provenance, Trace
-from battlife.readers import mapped, tables
+from battlife.readers import mapped, tables, texts
 
 TEMPERATURES = (
     "temperature_degc",
@@ -38,10 +38,10 @@ class LvmReader:
 
     def recognises(self, head: bytes, name: str) -> bool:
         """Say whether it opens as LabVIEW writes it, or is a bare table named .lvm."""
-        text = tables.decode(head)
+        text = texts.decode(head)
         if text.startswith("LabVIEW Measurement"):
             return True
-        first = tables.split_lines(text)[0].rstrip()
+        first = texts.split_lines(text)[0].rstrip()
         return name.lower().endswith(".lvm") and _BARE_ROW.match(first) is not None
 
     def read(self, path: Path) -> Sequence[Trace]:
@@ -52,7 +52,7 @@ class LvmReader:
         InputError
             There is no time column and no `period_s`, or no table.
         """
-        lines = tables.split_lines(tables.read_text(path))
+        lines = texts.split_lines(texts.read_text(path))
         if lines[0].startswith("LabVIEW Measurement"):
             return self._with_header(path, lines)
         return [self._bare(path, lines)]

@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from battlife.errors import InputError
 from battlife.model import HEADER_KEYS, Notice, Trace
-from battlife.readers import signs, tables
+from battlife.readers import signs, tables, texts
 from battlife.readers.assemble import assemble
 from battlife.readers.choosing import Given, choose
 from battlife.readers.columns import (
@@ -90,7 +90,7 @@ class MappedReader:
             return False
         if mapping.suffixes and not name.lower().endswith(mapping.suffixes):
             return False
-        text = tables.decode(head)
+        text = texts.decode(head)
         return (
             all(t in text for t in mapping.all_of)
             and (not mapping.any_of or any(t in text for t in mapping.any_of))
@@ -137,7 +137,7 @@ class MappedReader:
 
     def _text(self, path: Path) -> tables.Table:
         mapping = self.mapping
-        lines = tables.split_lines(tables.read_text(path, mapping.encoding))
+        lines = texts.split_lines(texts.read_text(path, mapping.encoding))
         if mapping.names:
             mark = mapping.delimiter or ","
             decimal = mapping.decimal or tables.find_decimal(lines, mark)
@@ -258,7 +258,7 @@ def with_units(names: Sequence[str], units: Sequence[str]) -> tuple[str, ...]:
 
 
 def _has_line(text: str, pattern: str) -> bool:
-    return any(re.search(pattern, line) for line in tables.split_lines(text))
+    return any(re.search(pattern, line) for line in texts.split_lines(text))
 
 
 _KEYS: Final = {

@@ -9,7 +9,7 @@ import numpy as np
 
 from battlife.errors import InputError
 from battlife.model import STEP_KINDS, Column, StepTable, Trace
-from battlife.readers import clocks, tables
+from battlife.readers import clocks, tables, texts
 from battlife.readers.choosing import Given
 from battlife.readers.columns import checked_conversion, conversion, direction, plain
 from battlife.readers.mapped import split_units
@@ -34,7 +34,7 @@ class NewareHierarchicalCsv:
 
     def recognises(self, head: bytes, name: str) -> bool:
         """Say whether the three header lines are there."""
-        lines = tables.split_lines(tables.decode(head))[:20]
+        lines = texts.split_lines(texts.decode(head))[:20]
         return any(_RECORD_HEADER.match(line) for line in lines)
 
     def read(self, path: Path) -> Sequence[Trace]:
@@ -45,7 +45,7 @@ class NewareHierarchicalCsv:
         InputError
             The header lines or the records are missing.
         """
-        lines = tables.split_lines(tables.read_text(path))
+        lines = texts.split_lines(texts.read_text(path))
         top = next(
             (i for i, s in enumerate(lines[:100]) if _RECORD_HEADER.match(s)), None
         )

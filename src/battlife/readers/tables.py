@@ -1,4 +1,4 @@
-"""Delimited text as a table: encoding, delimiter, header row, ragged lines.
+"""Delimited text as a table: delimiter, header row, ragged lines.
 
 Nothing is dropped without a word: every line left out is counted in a notice with
 its line number.
@@ -10,7 +10,6 @@ import re
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
@@ -22,9 +21,9 @@ from battlife.readers.numerals import MISSING, spelled
 if TYPE_CHECKING:
     import polars as pl
 
-MAX_BYTES: Final = 1 << 30
-"""Largest text file read: about ten million records, five times its size in memory."""
 MAX_COLUMNS: Final = 4096
+MAX_LINE: Final = 1 << 18
+"""Longest line of a table: more than 60 characters for each of the most columns."""
 MAX_HEADER_LINE: Final = 5000
 """A header row is looked for in this many lines; real preambles have up to 400."""
 HABIT_SHARE: Final = 0.05
@@ -35,7 +34,6 @@ DELIMITERS: Final = ("\t", ";", ",")
 
 _DECIMAL_COMMA = re.compile(r"\s*[-+]?\d+,\d+([eE][-+]?\d+)?\s*")
 _DECIMAL_POINT = re.compile(r"\s*[-+]?\d+\.\d+([eE][-+]?\d+)?\s*")
-_UTF16_BOMS = (b"\xff\xfe", b"\xfe\xff")
 
 
 @dataclass(frozen=True)
@@ -124,88 +122,14 @@ class Table:
         )
 
 
-def decode(data: bytes, encoding: str = "") -> str:
-    """Return bytes as text: the encoding given, else what the bytes show.
-
-    Byte-order marks decide first, then valid UTF-8, then Chinese double bytes, then
-    Windows-1252; a stray byte never stops the reading.
-    """
-    if encoding:
-        try:
-            return data.decode(encoding, errors="replace").removeprefix("\ufeff")
-        except LookupError:
-            raise InputError(
-                f"unknown encoding {encoding!r}", "for example utf-8 or cp1252"
-            ) from None
-    if data.startswith(_UTF16_BOMS):
-        return data.decode("utf-16", errors="replace")
-    if len(data) > 8 and data[1:8:2] == b"\0\0\0\0"[: len(data[1:8:2])]:
-        return data.decode("utf-16-le", errors="replace")
-    try:
-        return data.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        if error.reason == "unexpected end of data" and error.end == len(data):
-            return data[: error.start].decode("utf-8-sig")
-    if data.startswith(b"\xef\xbb\xbf"):
-        return data.decode("utf-8-sig", errors="replace")
-    if _is_double_byte(data):
-        return data.decode("gb18030", errors="replace")
-    try:
-        return data.decode("cp1252")
-    except UnicodeDecodeError:
-        return data.decode("latin-1")
-
-
-def _is_double_byte(data: bytes) -> bool:
-    """Say whether high bytes come in pairs, as Chinese text has them."""
-    runs = [len(r) for r in re.findall(rb"[\x80-\xff]+", data[:65536])]
-    even = sum(n for n in runs if n % 2 == 0)
-    if sum(runs) < 4 or even < 0.9 * sum(runs):
-        return False
-    try:
-        data[:65536].decode("gb18030")
-    except UnicodeDecodeError as error:
-        return error.end >= min(len(data), 65536) - 4
-    return True
-
-
-def split_lines(text: str) -> list[str]:
-    """Return the lines of a text with any of the three line ends."""
-    if "\r" in text:
-        text = text.replace("\r\n", "\n").replace("\r", "\n")
-    return text.split("\n")
-
-
-def read_text(path: Path, encoding: str = "") -> str:
-    """Return a text file decoded.
-
-    Raises
-    ------
-    InputError
-        It is larger than :data:`MAX_BYTES`, or binary.
-    """
-    size = path.stat().st_size
-    if size > MAX_BYTES:
-        raise InputError(
-            f"{path}: {size} bytes of text, the limit is {MAX_BYTES}",
-            "split the export, or convert it to Parquet",
-        )
-    data = path.read_bytes()
-    text = decode(data, encoding)
-    if text[:4096].count("\0") > 8:
-        raise InputError(
-            f"{path}: is binary, not text",
-            "name its format with --format; a text file with zero bytes in its head "
-            "is damaged: export it again",
-        )
-    return text
-
-
 def split_fields(line: str, delimiter: str) -> list[str]:
     """Return the fields of one line, quotes removed, blanks stripped."""
     line = unquoted(line, delimiter)
     if '"' in line and line.count('"') % 2 == 0:
-        rows = list(csv.reader([line], delimiter=delimiter))
+        try:
+            rows = list(csv.reader([line], delimiter=delimiter))
+        except csv.Error:  # a field beyond the csv module's own bound
+            return [field.strip() for field in line.split(delimiter)]
         return [field.strip() for field in rows[0]] if rows else []
     return [field.strip() for field in line.split(delimiter)]
 
@@ -249,7 +173,7 @@ def find_header(
     best: tuple[int, int, str, list[str]] | None = None
     for index, line in enumerate(lines[:MAX_HEADER_LINE]):
         for mark in (delimiter,) if delimiter else DELIMITERS:
-            if mark not in line:
+            if mark not in line or len(line) > MAX_LINE:
                 continue
             fields = [f.lstrip("~#").strip() for f in split_fields(line, mark)]
             points = score(fields)
@@ -303,11 +227,16 @@ def parse_table(
         for number, line in enumerate(lines[first_line:], first_line + 1)
         if line.strip(" \t,;\x00\x1a")
     ]
+    endless = [number for number, line in body if len(line) > MAX_LINE]
+    if endless:
+        body = [(number, line) for number, line in body if len(line) <= MAX_LINE]
     if not body:
         raise InputError("there is a header but no record", "was the export cut short?")
     if any('"' in line for _, line in body):
         body = [(number, _without_quotes(line, mark)) for number, line in body]
     chosen, width, notices = _records(body, mark, len(layout.names))
+    if endless:
+        notices.append(unreadable_lines(endless, f"are longer than {MAX_LINE}"))
     if width > MAX_COLUMNS:
         raise InputError(f"{width} columns, the limit is {MAX_COLUMNS}")
     notices += _cut_end(lines)

@@ -9,7 +9,7 @@ from battlife.errors import InputError
 from battlife.model import Notice, Trace
 from battlife.readers.shape import shaped
 from battlife.readers.spectrum import Rows, spectrum_trace
-from battlife.readers.tables import read_text
+from battlife.readers.texts import read_text
 
 _BEGIN: Final = re.compile(r"^<Segment(\d+)>\s*$")
 _FACT: Final = re.compile(r"^(Type|SN|TimeAcquired|DateAcquired)=(.*)$", re.MULTILINE)

@@ -8,7 +8,7 @@ from typing import Final
 from battlife.errors import InputError
 from battlife.model import Notice, Trace
 from battlife.readers.spectrum import Rows, fewer, spectrum_trace, unfinished
-from battlife.readers.tables import read_text
+from battlife.readers.texts import read_text
 
 _NAMES: Final = (
     "frequency_hz",

@@ -2,12 +2,15 @@
 
 Rules of a kernel: read-only C-contiguous float64 arrays and scalars in, arrays or
 scalars out; NaN says "cannot"; allocates outside loops; never raises for data. No
-``fastmath`` (it deletes NaN checks) and no ``parallel`` (it changes the last bits).
+``fastmath`` (it deletes NaN checks), no ``parallel`` (it changes the last bits), and no
+``np.dot``, ``@`` or ``np.linalg``: write the loops, Numba is loaded without BLAS.
 """
 
 import os
+import sys
 import tempfile
 from collections.abc import Callable
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -39,10 +42,32 @@ def _choose_cache_dir() -> None:
         os.environ["NUMBA_CACHE_DIR"] = str(fallback)
 
 
+def _load_numba_without_scipy() -> None:
+    """Import the part of Numba that tries scipy.linalg, with SciPy out of sight.
+
+    Numba imports it only to see whether np.dot and np.linalg can be compiled. No kernel
+    uses them (its matrices are small, and BLAS gives other last bits on another
+    processor), and SciPy would double the time to a first result. It is importable
+    again right after.
+    """
+    if "scipy" in sys.modules:
+        return
+    # None makes an import raise ImportError (Python reference, 5.3.1).
+    sys.modules["scipy"] = None  # type: ignore[assignment]  # documented use of None
+    try:
+        import_module("numba.np.arraymath")
+    finally:
+        del sys.modules["scipy"]
+
+
 _choose_cache_dir()
+_load_numba_without_scipy()
 
 import numba  # noqa: E402  (the cache place must be chosen before the import)
 
+# Kernels take these from here, so that Numba is never imported before the above.
+float64 = numba.float64
+int64 = numba.int64
 F8 = numba.types.Array(numba.float64, 1, "C", readonly=True)
 """Read-only (n,) float64: accepts writable arrays too."""
 F8_2D = numba.types.Array(numba.float64, 2, "C", readonly=True)

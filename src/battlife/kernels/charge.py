@@ -15,9 +15,8 @@ run to run: the same input gives the same bits.
 
 import numpy as np
 import numpy.typing as npt
-from numba import float64, int64
 
-from battlife.kernels._jit import F8, kernel, tuple_of
+from battlife.kernels._jit import F8, float64, int64, kernel, tuple_of
 
 Floats = npt.NDArray[np.float64]
 

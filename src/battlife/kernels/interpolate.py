@@ -2,9 +2,8 @@
 
 import numpy as np
 import numpy.typing as npt
-from numba import float64, int64
 
-from battlife.kernels._jit import F8, kernel
+from battlife.kernels._jit import F8, float64, int64, kernel
 
 Floats = npt.NDArray[np.float64]
 

@@ -34,6 +34,7 @@ _ANODIC: Final = "1"
 class _Table:
     name: str
     declared: int
+    units: Sequence[str]
     rows: Rows
 
 
@@ -63,7 +64,7 @@ class GamryReader:
             No table with rows, or a column in another unit.
         """
         text = read_text(path)
-        tables, facts = _parse(path, text)
+        tables, facts = _parse(text)
         header = {
             "start_time": f"{facts.get('DATE', '')} {facts.get('TIME', '')}",
             "instrument": facts.get("PSTAT", ""),
@@ -80,9 +81,14 @@ class GamryReader:
             )
         notices: list[Notice] = list(unfinished(text))
         for table in chosen:
+            _check_units(path, table.rows.names, table.units)
             notices += table.rows.notices()
             notices += fewer(
                 len(table.rows.values), table.declared, f"rows in {table.name}"
+            )
+        if facts.get("EXPERIMENTABORTED", "F") == "T":
+            notices.append(
+                Notice("aborted", "the operator aborted the experiment before its end")
             )
         skipped = [t.name for t in tables if t not in chosen]
         if skipped:
@@ -104,6 +110,11 @@ class GamryReader:
         )
         if chosen[0].name.startswith("ZCURVE"):
             return (_impedance(path, chosen, sign, header, notices),)
+        if not all("T" in t.rows.names for t in chosen):
+            raise InputError(
+                f"{path}: table {chosen[0].name} has no time T: no record of samples",
+                "name the file of the single charge or discharge",
+            )
         columns = {
             "voltage_v": _joined(chosen, "Vf"),
             "current_a": sign * _joined(chosen, "Im"),
@@ -151,7 +162,7 @@ def _joined(tables: Sequence[_Table], name: str) -> Column:
     return np.concatenate([t.rows.column(name) for t in tables])
 
 
-def _parse(path: Path, text: str) -> tuple[list[_Table], dict[str, str]]:
+def _parse(text: str) -> tuple[list[_Table], dict[str, str]]:
     """Return the tables and the facts between them."""
     tables: list[_Table] = []
     facts: dict[str, str] = {}
@@ -172,13 +183,13 @@ def _parse(path: Path, text: str) -> tuple[list[_Table], dict[str, str]]:
             names = lines[at].split("\t")[1:] if at < len(lines) else []
             units = lines[at + 1].split("\t")[1:] if at + 1 < len(lines) else []
             at += 2
-            _check_units(path, names, units)
             rows = Rows([n.strip() for n in names])
             while at < len(lines) and lines[at].startswith("\t"):
                 if lines[at].strip():
                     rows.add(lines[at].split("\t")[1:], comma)
                 at += 1
-            tables.append(_Table(fields[0], int(count) if count.isdigit() else 0, rows))
+            declared = int(count) if count.isdigit() else 0
+            tables.append(_Table(fields[0], declared, units, rows))
         elif len(fields) >= 3 and fields[0]:
             facts.setdefault(fields[0], fields[2].strip())
     return tables, facts
@@ -189,7 +200,8 @@ def _check_units(path: Path, names: Sequence[str], units: Sequence[str]) -> None
         expected = _UNITS.get(name.strip())
         if expected is None:
             continue
-        if unit.strip() != expected and not unit.startswith(expected + " vs"):
+        known = unit.strip().lower() if expected == "s" else unit.strip()
+        if known != expected and not unit.startswith(expected + " vs"):
             raise InputError(
                 f"{path}: column {name.strip()} is in {unit.strip()!r}, expected "
                 f"{expected!r}",

@@ -138,7 +138,8 @@ def _converted(
                 f"{table.lines[bad[0]]}",
             )
         )
-    return values * (scale[0] if scale else 1.0)
+    minus = quantity == "z_re_ohm" and name.strip().startswith("-")
+    return values * (scale[0] if scale else 1.0) * (-1.0 if minus else 1.0)
 
 
 def _sign_doubts(frequency: Column, imaginary: Column) -> list[Notice]:

@@ -8,8 +8,8 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import numpy as np
-import openpyxl
 import pytest
+import xlsxwriter
 
 from battlife import readers
 from battlife.errors import FormatError, InputError
@@ -311,13 +311,16 @@ def test_cycle_table_of_battery_archive_is_refused(tmp_path: Path) -> None:
 
 
 def book(path: Path, **sheets: list[list[object]]) -> Path:
-    workbook = openpyxl.Workbook()
-    workbook.remove(workbook.active)
-    for title, rows in sheets.items():
-        sheet = workbook.create_sheet(title)
-        for row in rows:
-            sheet.append(row)
-    workbook.save(path)
+    with xlsxwriter.Workbook(path) as workbook:
+        formats = {
+            timedelta: workbook.add_format({"num_format": "[h]:mm:ss"}),
+            datetime: workbook.add_format({"num_format": "yyyy-mm-dd hh:mm:ss"}),
+        }
+        for title, rows in sheets.items():
+            sheet = workbook.add_worksheet(title)
+            for r, row in enumerate(rows):
+                for c, cell in enumerate(row):
+                    sheet.write(r, c, cell, formats.get(type(cell)))
     return path
 
 
@@ -465,6 +468,49 @@ def test_z60w_is_zplot(tmp_path: Path) -> None:
     trace = read_one(path)
     assert trace.provenance.sources[0].format == "zplot"
     np.testing.assert_allclose(trace.spectra[0].z_im_ohm, IMAGINARY_OHM)
+
+
+def gamry(*tables: str) -> list[str]:
+    return [
+        "EXPLAIN",
+        "TAG\tEISPOT",
+        "CONVENTION\tIQUANT\t1\tCurrent Convention",
+        *(line for table in tables for line in table.split("|")),
+    ]
+
+
+ZCURVE = (
+    "ZCURVE\tTABLE|\tPt\tTime\tFreq\tZreal\tZimag|\t#\ts\tHz\tohm\tohm"
+    "|\t0\t1\t1000\t0.01\t-0.001|\t1\t2\t100\t0.02\t-0.002"
+)
+
+
+def test_gamry_tables_beside_the_experiment_may_have_other_units(
+    tmp_path: Path,
+) -> None:
+    after = "FRACURVE\tTABLE\t1|\tPt\tT\tV|\t#\tmin\tV|\t0\t20.1\t0.1"
+    aborted = "EXPERIMENTABORTED\tTOGGLE\tT\tExperiment Aborted"
+    path = written(tmp_path / "a.dta", *gamry(ZCURVE, aborted, after))
+    trace = read_one(path)
+    np.testing.assert_allclose(trace.spectra[0].z_im_ohm, [-0.001, -0.002])
+    assert severities(trace)["aborted"] is Severity.WARNING
+
+
+def test_gamry_table_without_time_is_refused(tmp_path: Path) -> None:
+    table = "CURVE\tTABLE\t1|\tCycle\tQ|\t#\tC|\t1\t20.1"
+    with pytest.raises(InputError, match="no time"):
+        readers.read(written(tmp_path / "a.dta", *gamry(table)))
+
+
+def test_minus_the_real_part_is_turned(tmp_path: Path) -> None:
+    rows = [
+        f"{f},{-re},{-im}"
+        for f, re, im in of_record(FREQUENCY_HZ, REAL_OHM, IMAGINARY_OHM)
+    ]
+    header = "f/Hz,-Z'/Ohm,-Z''/Ohm"
+    (spectrum,) = read_one(written(tmp_path / "a.csv", header, *rows)).spectra
+    np.testing.assert_allclose(spectrum.z_re_ohm, REAL_OHM)
+    np.testing.assert_allclose(spectrum.z_im_ohm, IMAGINARY_OHM)
 
 
 # Numbers, and damage by spreadsheets

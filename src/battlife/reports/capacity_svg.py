@@ -10,11 +10,11 @@ from battlife.reports.wording import code_text, number
 
 _LEFT, _TOP, _WIDTH, _HEIGHT = 66.0, 14.0, 640.0, 190.0
 
-FRAME_BYTES: Final = 3_000
+FRAME_BYTES: Final = 1_800
 """Upper estimate of a figure without its points."""
 
 _TITLED_BYTES: Final = 240
-_BARE_BYTES: Final = 48
+_BARE_BYTES: Final = 36
 """Upper estimates of one point with its bar: with its own title, and within a path."""
 
 
@@ -68,7 +68,7 @@ def capacity_svg(
         y = y_of(rated)
         parts.append(
             f'<path class="q" d="M{_LEFT} {y:.1f}h{_WIDTH}"/>'
-            f'<text x="{_LEFT + _WIDTH}" y="{y - 4:.1f}" text-anchor="end">rated '
+            f'<text x="{_LEFT + _WIDTH}" y="{y - 4:.1f}" class="e">rated '
             f"{rated:.4g} Ah</text>"
         )
     bars, dots, circles = [], [], []
@@ -93,39 +93,35 @@ def capacity_svg(
     parts.extend(_crosses(refused, x_of, most))
     words = _caption(accepted, refused, len(drawn))
     return (
-        '<figure><svg viewBox="0 0 720 250" role="img" aria-label="'
-        f'{escape("Discharge capacity over cycles: " + words)}">{"".join(parts)}</svg>'
+        '<figure><svg viewBox="0 0 720 250" role="img" aria-label="Discharge capacity '
+        f'over cycles">{"".join(parts)}</svg>'
         f"<figcaption>{escape(words)}</figcaption></figure>"
     )
 
 
 def _axes(x_low: float, x_high: float, y_high: float, x_of: Any, y_of: Any) -> str:
     bottom, right = _TOP + _HEIGHT, _LEFT + _WIDTH
-    parts = []
+    grid, ticks, words = "", "", ""
     step = _step(y_high, 5)
     for i in range(int(y_high / step) + 1):
         y = y_of(i * step)
-        parts.append(
-            f'<path class="g" d="M{_LEFT} {y:.1f}h{_WIDTH}"/><text x="{_LEFT - 6}" '
-            f'y="{y + 4:.1f}" text-anchor="end">{i * step:.6g}</text>'
-        )
+        grid += f"M{_LEFT:g} {y:.1f}H{right:g}"
+        words += f'<text class="e" x="{_LEFT - 6:g}" y="{y + 4:.1f}">{i * step:.6g}'
+        words += "</text>"
     every = max(1.0, _step(x_high - x_low, 9))
     tick = every * math.ceil(x_low / every)
     while tick <= x_high:
         x = x_of(tick)
-        parts.append(
-            f'<path class="a" d="M{x:.1f} {bottom}v4"/>'
-            f'<text x="{x:.1f}" y="{bottom + 17}" text-anchor="middle">{tick:.15g}'
-            "</text>"
-        )
+        ticks += f"M{x:.1f} {bottom:g}v4"
+        words += f'<text x="{x:.1f}" y="{bottom + 17:g}">{tick:.15g}</text>'
         tick += every
-    middle = _TOP + _HEIGHT / 2
     return (
-        f'{"".join(parts)}<path class="a" d="M{_LEFT} {_TOP}V{bottom}H{right}"/>'
-        f'<text x="{_LEFT + _WIDTH / 2}" y="{bottom + 36}" text-anchor="middle">'
+        f'<path class="g" d="{grid}"/>'
+        f'<path class="a" d="M{_LEFT:g} {_TOP:g}V{bottom:g}H{right:g}{ticks}"/>{words}'
+        f'<text x="{_LEFT + _WIDTH / 2:g}" y="{bottom + 36:g}">'
         "Discharge number (from 0)</text>"
-        f'<text transform="translate(12 {middle}) rotate(-90)" '
-        'text-anchor="middle">Discharge capacity / Ah</text>'
+        f'<text transform="translate(12 {_TOP + _HEIGHT / 2:g}) rotate(-90)">'
+        "Discharge capacity / Ah</text>"
     )
 
 

@@ -36,6 +36,8 @@ _HEADS: Final = (
     ("Measured, source, archive", "t"),
 )
 
+_PASSED_HEADS: Final = ("File or unit", "Status", "Why, and what to do")
+
 
 def write_page(results: Sequence[Mapping[str, Any]], path: Path) -> None:
     """Write the page; it appears whole or not at all.
@@ -63,15 +65,14 @@ def page(results: Sequence[Mapping[str, Any]]) -> str:
     """Return the page as text; every value from outside is escaped."""
     graded = [r for r in results if r.get("status") == "graded"]
     passed = [r for r in results if r.get("status") != "graded"]
+    lines = [(r, graded_row(r), *details(r)) for r in graded]
+    lines += [(r, passed_row(r), *details(r)) for r in passed]
+    words = sum(len(_bytes(row + above + below)) for _, row, above, below in lines)
+    budget = _plot_budget(words, sum(bool(r.get("history")) for r in results))
     lazy = len(results) > LAZY_ABOVE
-    plots = _plots(results)
     groups = [
-        _group(r, graded_row(r), details(r, plots.get(id(r), "")), len(_HEADS), lazy)
-        for r in graded
-    ]
-    others = [
-        _group(r, passed_row(r), details(r, plots.get(id(r), "")), 3, lazy)
-        for r in passed
+        _group(r, row, above + _plot(r, budget) + below, lazy)
+        for r, row, above, below in lines
     ]
     security = (
         "default-src 'none'; base-uri 'none'; form-action 'none'; "
@@ -86,22 +87,24 @@ def page(results: Sequence[Mapping[str, Any]]) -> str:
         f"{escape(CLEARANCE_TEXT[0].upper() + CLEARANCE_TEXT[1:])}. "
         "A route is not a permission.</p>"
         f"<p>{_totals(results)}</p>{_policies(graded)}{_tools(graded)}\n"
-        f"{_graded_table(groups)}{_passed_table(passed, others)}</main>"
+        f"{_graded_table(groups[: len(graded)])}"
+        f"{_passed_table(passed, groups[len(graded) :])}</main>"
         f"<script>{SCRIPT}</script></body></html>\n"
     )
 
 
-def _plots(results: Sequence[Mapping[str, Any]]) -> dict[int, str]:
-    having = [r for r in results if r.get("history")]
-    if not having:
-        return {}
-    words = sum(len(graded_row(r)) + len(_bytes(details(r, ""))) for r in results)
-    words += sum(len(passed_row(r)) for r in results if r.get("status") != "graded")
-    share = (PAGE_BYTES - words) // len(having) - FRAME_BYTES
-    budget = min(max(share, 0), 120_000)
-    return {
-        id(r): capacity_svg(r["history"], r.get("nominal_ah"), budget) for r in having
-    }
+def _plot_budget(word_bytes: int, n_plots: int) -> int:
+    """Return what the points of one plot may cost."""
+    share = (PAGE_BYTES - word_bytes) // max(n_plots, 1) - FRAME_BYTES
+    return min(max(share, 0), 120_000)
+
+
+def _plot(result: Mapping[str, Any], budget_bytes: int) -> str:
+    history = result.get("history")
+    if not history:
+        return ""
+    drawing = capacity_svg(history, result.get("nominal_ah"), budget_bytes)
+    return f"<h3>Capacity over cycles</h3>{drawing}"
 
 
 def _hash(content: str) -> str:
@@ -172,19 +175,18 @@ def _passed_table(passed: Sequence[Mapping[str, Any]], groups: Sequence[str]) ->
         return ""
     counts = Counter(text_of(r.get("status")) or "without status" for r in passed)
     words = ", ".join(f"{n} {s}" for s, n in sorted(counts.items()))
+    heads = "".join(f'<th scope="col">{escape(h)}</th>' for h in _PASSED_HEADS)
     return (
         f"<section><h2>Not graded: {escape(words)}</h2>"
-        '<table class="g"><thead><tr><th scope="col">File or unit</th>'
-        '<th scope="col">Status</th><th scope="col">Why, and what to do</th></tr>'
-        f"</thead>{''.join(groups)}</table></section>"
+        f'<table class="g"><thead><tr>{heads}</tr></thead>{"".join(groups)}</table>'
+        "</section>"
     )
 
 
-def _group(
-    result: Mapping[str, Any], row: str, inside: str, columns: int, lazy: bool
-) -> str:
+def _group(result: Mapping[str, Any], row: str, inside: str, lazy: bool) -> str:
     """Return one unit: its row, and a row that opens."""
     more = ""
+    columns = len(_HEADS) if result.get("status") == "graded" else len(_PASSED_HEADS)
     if inside:
         inside = f'<div class="in">{inside}</div>'
         if lazy:

@@ -60,7 +60,8 @@ margin:.4rem 0;font-size:13.5px;overflow-wrap:anywhere}
 .not_met{color:var(--bad);font-weight:600}
 figure{margin:.4rem 0;max-width:46rem}figcaption{font-size:13px}
 svg{width:100%;height:auto;display:block}
-svg text{fill:var(--fg);font:12px system-ui,sans-serif}
+svg text{fill:var(--fg);font:12px system-ui,sans-serif;text-anchor:middle}
+svg .e{text-anchor:end}
 svg .a{stroke:var(--dim);fill:none}svg .g{stroke:var(--line);fill:none}
 svg .q{stroke:var(--dim);stroke-dasharray:5 4;fill:none}
 svg .u{stroke:var(--mark);stroke-width:1.5;opacity:.5;fill:none}
@@ -95,7 +96,8 @@ th button::after{content:""!important}
 .in h3{break-after:avoid}
 .k>tbody>tr:first-child{break-after:avoid}
 .in{background:none;border:1px solid var(--line)}.in td,.in th{font-size:10px}
-.w,td.n,.g>tbody>tr>th{min-width:0}.t .s{width:9rem;white-space:normal}
+.w,td.n,.g>tbody>tr>th{min-width:0}
+.t .s{width:9rem;white-space:normal}
 details::details-content{content-visibility:visible;display:block}}
 """
 

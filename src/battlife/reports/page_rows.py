@@ -72,16 +72,14 @@ def passed_row(result: Mapping[str, Any]) -> str:
     )
 
 
-def details(result: Mapping[str, Any], plot: str) -> str:
-    """Return what opens below a row: the deciding reason first.
+def details(result: Mapping[str, Any]) -> tuple[str, str]:
+    """Return what opens below a row, above and below its drawing.
 
-    Parameters
-    ----------
-    plot : markup of the drawing, "" for none
+    The deciding reason comes first, then what is missing for clearance.
     """
     reasons = [r for r in result.get("reasons") or () if isinstance(r, Mapping)]
-    if not (reasons or plot or result.get("archive")):
-        return ""
+    if not (reasons or result.get("history") or result.get("archive")):
+        return "", ""
     route = text_of(result.get("route"))
     first = deciding(reasons, route)
     parts = []
@@ -96,8 +94,7 @@ def details(result: Mapping[str, Any], plot: str) -> str:
             "<h3>Still missing before anyone may charge, transport or install it</h3>"
             f"<p>{escape(words)}</p>"
         )
-    if plot:
-        parts.append(f"<h3>Capacity over cycles</h3>{plot}")
+    above, parts = "".join(parts), []
     others = [r for r in reasons if not any(r is f for f in first)]
     if others:
         # Stable: within an outcome the order is the one in which rules were looked at.
@@ -110,7 +107,7 @@ def details(result: Mapping[str, Any], plot: str) -> str:
             f"{''.join(rows)}</tbody></table>"
         )
     parts.append(_facts(result))
-    return "".join(parts)
+    return above, "".join(parts)
 
 
 def _facts(result: Mapping[str, Any]) -> str:

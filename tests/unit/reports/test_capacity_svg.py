@@ -24,7 +24,7 @@ def entries(n: int, **changes: Any) -> list[dict[str, Any]]:
 
 def test_one_discharge_has_one_tick_and_stands_in_the_middle() -> None:
     svg = capacity_svg(entries(1))
-    ticks = re.findall(r'text-anchor="middle">(-?[\d.]+)<', svg)
+    ticks = re.findall(r'y="221">(-?[\d.]+)<', svg)
     assert ticks == ["0"]
     assert 'cx="386.0"' in svg
     assert "discharge 0: 2 Ah ± 0.02 Ah (k = 2)" in svg

@@ -7,7 +7,7 @@ from battlife.model import Column, Notice, Provenance, Severity, Trace
 from battlife.readers import proofs, signs
 from battlife.readers.choosing import COUNTERS, Choice, Given, choose
 from battlife.readers.clock_columns import settle_clocks
-from battlife.readers.columns import DIMENSIONS, conversion
+from battlife.readers.columns import conversion
 from battlife.readers.tables import Table
 from battlife.readers.tidying import (
     SPECTRUM,
@@ -24,6 +24,7 @@ from battlife.readers.timing import (
     table_segments,
     wall_clock,
 )
+from battlife.readers.vocabulary import DIMENSIONS
 
 UNREADABLE_SHARE = 0.01
 """Share of voltages or currents that are written but not read beyond which they are
@@ -93,6 +94,15 @@ def assemble(table: Table, given: Given) -> Trace:
     start = start_of(time_s, wall, header)
     used = {c.name for c in choices.values()}
     extra = [n for n in table.names if n not in used and not n.startswith("column ")]
+    again = [n for n in extra if _repeats(n, used)]
+    if again:
+        notices.append(
+            Notice(
+                "repeated_names",
+                f"{', '.join(again[:10])}: the header gives these names more than "
+                "once; the first column of each is read",
+            )
+        )
     if extra:
         listed = ", ".join(extra[:40]) + (", ..." if len(extra) > 40 else "")
         notices.append(Notice("columns_not_used", listed, Severity.INFO))
@@ -109,6 +119,12 @@ def assemble(table: Table, given: Given) -> Trace:
         spectra=spectra,
         provenance=Provenance(header=header, notices=tuple(notices)),
     )
+
+
+def _repeats(name: str, used: set[str]) -> bool:
+    """Say whether a name is a repeat of one that is used, as ``unique_names`` marks."""
+    base, _, number = name.rpartition(".")
+    return number.isdigit() and base in used
 
 
 def _values(

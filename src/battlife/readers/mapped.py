@@ -13,13 +13,8 @@ from battlife.model import HEADER_KEYS, Notice, Trace
 from battlife.readers import signs, tables, texts
 from battlife.readers.assemble import assemble
 from battlife.readers.choosing import Given, choose
-from battlife.readers.columns import (
-    CLOCK_UNIT,
-    DIMENSIONS,
-    checked_conversion,
-    header_score,
-    is_units_row,
-)
+from battlife.readers.columns import checked_conversion, header_score, is_units_row
+from battlife.readers.vocabulary import CLOCK_UNIT, DIMENSIONS
 
 MAX_MAPPING_BYTES: Final = 1 << 20
 MAX_UNITS: Final = 4096

@@ -6,7 +6,8 @@ from battlife.model import Column, Notice, Severity, Spectrum
 from battlife.quantities import QUANTITIES
 from battlife.readers import signs
 from battlife.readers.choosing import Choice
-from battlife.readers.columns import DIMENSIONS, plain
+from battlife.readers.columns import plain
+from battlife.readers.vocabulary import DIMENSIONS
 
 SPECTRUM = ("frequency_hz", "z_re_ohm", "z_im_ohm", "minus_z_im_ohm")
 """Columns that go into spectra and not into the samples."""

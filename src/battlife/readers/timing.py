@@ -9,8 +9,9 @@ from battlife.errors import InputError
 from battlife.model import Column, Notice, Severity
 from battlife.readers import clocks, proofs
 from battlife.readers.choosing import COUNTERS, Choice
-from battlife.readers.columns import CLOCK_UNIT, conversion
+from battlife.readers.columns import conversion
 from battlife.readers.tables import Table, unreadable_lines
+from battlife.readers.vocabulary import CLOCK_UNIT
 
 LOST_SHARE = 0.05
 """Share of records without a readable time beyond which the rest is no record of the

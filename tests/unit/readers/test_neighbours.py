@@ -627,3 +627,22 @@ def test_compressed_text_says_so(tmp_path: Path) -> None:
     path.write_bytes(gzip.compress(b"Time (s),Voltage (V)\n0,3.6\n"))
     with pytest.raises(FormatError, match="gzip archive, to be unpacked"):
         readers.read(path)
+
+
+def test_a_name_given_twice_is_said(tmp_path: Path) -> None:
+    rows = [f"{row},1.5" for row in plain_rows()]
+    trace = read_one(written(tmp_path / "a.csv", f"{HEADER},Voltage (V)", *rows))
+    assert_truth(trace)
+    assert severities(trace)["repeated_names"] is Severity.WARNING
+
+
+def test_german_names_states_and_marks(tmp_path: Path) -> None:
+    words = [("Pause", "Laden", "Entladen")[int(np.sign(i))] for i in CURRENT_A]
+    rows = [
+        f"{t:.1f};{v:.6f};{abs(i):.1f};{w}".replace(".", ",")
+        for t, v, i, w in of_record(TIME_S, VOLTAGE_V, CURRENT_A, words)
+    ]
+    header = "Zeit [s];Spannung [V];Strom [A];Zustand"
+    trace = read_one(written(tmp_path / "a.csv", header, *rows, encoding="cp1252"))
+    assert_truth(trace)
+    assert "sign_from_state" in severities(trace)

@@ -9,8 +9,9 @@ from battlife import readers
 from battlife.errors import FormatError, InputError
 from battlife.model import Severity, Trace
 from battlife.readers.clocks import clock_ratio, durations_s
-from battlife.readers.columns import CLOCK_UNIT, conversion, direction, meaning
+from battlife.readers.columns import conversion, direction, meaning
 from battlife.readers.mapped import load_mapping
+from battlife.readers.vocabulary import CLOCK_UNIT
 from support import shared
 
 # One record each 10 s: rest, 2 A of charge, 2 A of discharge; 50 milliohm.

@@ -10,7 +10,7 @@ vehicle-specific where the sources are, and rounded to the safe side.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import Final
 
@@ -19,6 +19,7 @@ from battlife.grading.chemistry import (
     CellLimits,
     cell_limits,
     chemistry_reasons,
+    declared_chemistries,
 )
 from battlife.grading.evidence import Evidence
 from battlife.grading.policy import HoldLimit
@@ -152,6 +153,11 @@ FLOORS: Final[Mapping[str, Floor]] = MappingProxyType(
     }
 )
 
+STRICTEST: Final = (
+    "the chemistry is not declared, so this is the limit of the strictest it may be: if "
+    "it is another, declare chemistry in units.toml and grade again"
+)
+
 _STACK_ONLY = ("cell_count", "cell_spread", "fault_codes")
 
 
@@ -214,6 +220,8 @@ def check_floor(
             quantity, floor, limit, source, evidence.get(quantity), single
         )
         if reason.outcome is Outcome.NOT_MET:
+            if "cell_voltage" in quantity and not declared_chemistries(pack.chemistry):
+                reason = replace(reason, message=f"{reason.message}; {STRICTEST}")
             hits.append(reason)
         if (
             reason.outcome is Outcome.MISSING

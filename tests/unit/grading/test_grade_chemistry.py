@@ -60,7 +60,9 @@ def test_a_resistive_cell_is_not_taken_for_lfp() -> None:
 def test_an_overcharged_lfp_is_not_excused_by_its_overvoltage() -> None:
     result = graded(cycle(phosphate, top_v=4.2))
     assert result.route is Route.QUARANTINE
-    assert reason(result, "hold_cell_voltage_max_v").limit == 3.75
+    hit = reason(result, "hold_cell_voltage_max_v")
+    assert hit.limit == 3.75
+    assert "declare chemistry in units.toml" in hit.message
     asked = reason(result, "hold_chemistry_declared")
     assert asked.outcome is Outcome.MISSING
     assert asked.route == Route.QUARANTINE

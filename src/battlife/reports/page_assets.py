@@ -54,7 +54,8 @@ summary{cursor:pointer;color:var(--mark);font-size:13px;width:fit-content}
 .in{background:var(--soft);border-radius:.3rem;padding:.3rem .9rem .8rem;
 margin:.4rem 0;font-size:13.5px;overflow-wrap:anywhere}
 .in td,.in th{padding:.2rem .6rem .2rem 0;font-size:13px}
-.in td:first-child{white-space:nowrap}
+.in tr>:first-child{white-space:nowrap}.in td{overflow-wrap:break-word}
+.in .dim{max-width:24rem}.in table:last-child td{overflow-wrap:anywhere}
 .in ul{margin:.2rem 0;padding-left:1.2rem}
 .first{font-size:15px;font-weight:600;margin:.5rem 0}
 .not_met{color:var(--bad);font-weight:600}
@@ -87,7 +88,7 @@ white-space:normal}
 .k>tbody>tr>td:nth-child(8)::before{content:"Measured"}
 .b{justify-self:start}.t .s{width:auto;white-space:normal}
 .in thead{display:none}.in tr{display:block;padding:.3rem 0}
-.in td,.in th{display:block;padding:0}
+.in td,.in th{display:block;padding:0;overflow-wrap:anywhere}
 figure{overflow-x:auto}svg{min-width:36rem}}
 @media print{.tools,summary{display:none}body{max-width:none;margin:0;font-size:11px}
 .g>thead{display:table-row-group}.g>thead th{position:static}

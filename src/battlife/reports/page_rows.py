@@ -7,6 +7,7 @@ from typing import Any, Final
 
 from battlife.model import Route
 from battlife.reports.wording import (
+    clauses,
     clearance_text,
     code_text,
     deciding,
@@ -84,7 +85,8 @@ def details(result: Mapping[str, Any]) -> tuple[str, str]:
     first = deciding(reasons, route)
     parts = []
     if first:
-        told = "".join(f"<li>{escape(_message(r))}</li>" for r in first)
+        items = dict.fromkeys(c for r in first for c in clauses(_message(r)))
+        told = "".join(f"<li>{escape(item)}</li>" for item in items)
         parts.append(f"<h3>{escape(route)} because</h3><ul>{told}</ul>")
     clearance = result.get("clearance")
     missing = clearance.get("missing") if isinstance(clearance, Mapping) else None
@@ -97,15 +99,7 @@ def details(result: Mapping[str, Any]) -> tuple[str, str]:
     above, parts = "".join(parts), []
     others = [r for r in reasons if not any(r is f for f in first)]
     if others:
-        # Stable: within an outcome the order is the one in which rules were looked at.
-        others.sort(key=lambda r: _OUTCOMES.index(_outcome(r)))
-        rows = dict.fromkeys(_reason(r) for r in others)
-        parts.append(
-            "<h3>Every other rule looked at</h3><table><thead><tr>"
-            '<th scope="col">Outcome</th><th scope="col">Rule</th>'
-            '<th scope="col">What was found</th></tr></thead><tbody>'
-            f"{''.join(rows)}</tbody></table>"
-        )
+        parts.append(_rules(others))
     parts.append(_facts(result))
     return above, "".join(parts)
 
@@ -188,12 +182,25 @@ def _outcome(reason: Mapping[str, Any]) -> str:
     return word if word in _OUTCOMES else "missing"
 
 
-def _reason(reason: Mapping[str, Any]) -> str:
-    outcome = _outcome(reason)
-    kind = ' class="not_met"' if outcome == "not met" else ""
+def _rules(reasons: Sequence[Mapping[str, Any]]) -> str:
+    """Return a table of rules; those that came out alike for one reason share a row."""
+    alike: dict[tuple[str, str], dict[str, None]] = {}
+    # Stable: within an outcome the order is the one in which rules were looked at.
+    for reason in sorted(reasons, key=lambda r: _OUTCOMES.index(_outcome(r))):
+        rules = alike.setdefault((_outcome(reason), _message(reason)), {})
+        rules[text_of(reason.get("rule"))] = None
+    rows = []
+    for (outcome, message), rules in alike.items():
+        kind = ' class="not_met"' if outcome == "not met" else ""
+        rows.append(
+            f"<tr><td{kind}>{outcome}</td><td>{escape(message)}</td>"
+            f'<td class="dim">{escape(", ".join(rules))}</td></tr>'
+        )
     return (
-        f"<tr><td{kind}>{outcome}</td><td>{escape(text_of(reason.get('rule')))}</td>"
-        f"<td>{escape(_message(reason))}</td></tr>"
+        "<h3>Every other rule looked at</h3><table><thead><tr>"
+        '<th scope="col">Outcome</th><th scope="col">What was found</th>'
+        '<th scope="col">Rules</th></tr></thead><tbody>'
+        f"{''.join(rows)}</tbody></table>"
     )
 
 

@@ -10,6 +10,7 @@ from battlife.model import Route
 LABELS: Final[Mapping[str, str]] = {
     "soh_capacity": "capacity SOH",
     "soh_energy": "energy SOH",
+    "soh_capacity_at_temperature": "capacity SOH at the temperature of the test",
     "discharge_capacity_ah": "discharge capacity",
     "charge_capacity_ah": "charge capacity",
     "discharge_energy_wh": "discharge energy",
@@ -63,6 +64,9 @@ CODES: Final[Mapping[str, str]] = {
     "not_at_reference_temperature": "not at reference temperature",
 }
 """Codes that read badly with blanks for underscores alone."""
+
+_SENTENCE: Final = 230
+"""Characters of a sentence that are read at a glance: five lines of the column."""
 
 _IDENTIFIER: Final = re.compile(r"(?<![\w/.-])[a-z][a-z0-9]*(?:_[a-z0-9]+)+(?![\w/-])")
 
@@ -129,11 +133,21 @@ def sentence(row: Mapping[str, Any]) -> str:
         return _closed(str(error.get("message") or error.get("type") or ""))
     route = str(row.get("route") or "")
     reasons = [r for r in row.get("reasons") or () if isinstance(r, Mapping)]
-    parts = _distinct([_words(r) for r in deciding(reasons, route)])
+    parts = _distinct([c for r in deciding(reasons, route) for c in clauses(_words(r))])
     better = _better(reasons, route)
     if better:
         parts.append(better)
-    return _closed("; ".join(parts))
+    said = 1
+    while said < len(parts) and len("; ".join(parts[: said + 1])) <= _SENTENCE:
+        said += 1
+    left = len(parts) - said
+    more = [f"{left} more below"] if left > 0 else []
+    return _closed("; ".join([*parts[:said], *more]))
+
+
+def clauses(text: str) -> list[str]:
+    """Return what stands between semicolons, those in parentheses left alone."""
+    return re.split(r"; (?![^(]*\))", text)
 
 
 def deciding(

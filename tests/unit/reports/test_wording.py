@@ -69,3 +69,13 @@ def test_names_in_words() -> None:
     assert plain("/a/soh_energy.h5 soh_energy my_rule") == (
         "/a/soh_energy.h5 energy SOH my_rule"
     )
+
+
+def test_a_long_reason_is_cut_between_clauses_and_says_so() -> None:
+    clause = "soh_energy is missing: it needs (a; b) " + "x" * 80
+    message = "; ".join(f"{clause} {i}" for i in range(4))
+    text = said("RETEST", rule("missing", "RETEST", "", message=message))
+    assert text.startswith("Energy SOH is missing: it needs (a; b) xxx")
+    assert text.endswith("x 0; 3 more below.")
+    one = said("RETEST", rule("missing", "RETEST", "", message="y" * 900))
+    assert one == f"Y{'y' * 899}."

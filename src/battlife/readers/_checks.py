@@ -9,7 +9,7 @@ from typing import Final
 
 import numpy as np
 
-from battlife.model import Notice, Severity, Trace
+from battlife.model import Column, Notice, Severity, Trace
 from battlife.quantities import QUANTITIES
 from battlife.readers._counters import (
     SUSPECT_BEYOND,
@@ -26,6 +26,10 @@ SWING_V: Final = 0.05
 """Least voltage change of a charge or discharge that tells its direction."""
 MIN_RUN: Final = 10
 """Samples a charge or discharge must have to tell its direction."""
+MIN_STEADY_RUN: Final = 3
+STEADY: Final = 0.02
+"""Fewer samples tell it where the current is steady to this share: a change of the
+voltage is then the cell's and not the drop over its resistance."""
 
 
 def checked(trace: Trace) -> Trace:
@@ -148,6 +152,14 @@ def _power(trace: Trace) -> list[Notice]:
     ]
 
 
+def _tells(current_a: Column) -> bool:
+    """Say whether a run of one direction is long enough to show it."""
+    if current_a.size >= MIN_RUN:
+        return True
+    low, high = float(np.abs(current_a).min()), float(np.abs(current_a).max())
+    return current_a.size >= MIN_STEADY_RUN and high - low <= STEADY * high
+
+
 def _direction(trace: Trace) -> list[Notice]:
     if not {"voltage_v", "current_a"} <= set(trace.columns):
         return []
@@ -164,7 +176,7 @@ def _direction(trace: Trace) -> list[Notice]:
         edges = np.flatnonzero(np.diff(way)) + 1
         bounds = np.r_[0, edges, way.size]
         for a, b in zip(bounds[:-1], bounds[1:], strict=True):
-            if way[a] == 0 or b - a < MIN_RUN:
+            if way[a] == 0 or not _tells(current[part][a:b]):
                 continue
             # The first sample may still hold the voltage before the step.
             swing = voltage[part.start + b - 1] - voltage[part.start + a + 1]

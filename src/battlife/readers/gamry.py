@@ -74,10 +74,14 @@ class GamryReader:
             t for t in tables if t.name.startswith("CURVE")
         ]
         chosen = [t for t in chosen if t.rows.values]
+        others = [t.name for t in tables if t.rows.values]
         if not chosen:
             raise InputError(
-                f"{path}: no CURVE or ZCURVE table holds rows",
-                "was the experiment interrupted?",
+                f"{path}: no CURVE or ZCURVE table holds rows"
+                + (f"; it has {', '.join(others)}" if others else ""),
+                "name the file of the single charge or discharge"
+                if others
+                else "was the experiment interrupted?",
             )
         notices: list[Notice] = list(unfinished(text))
         for table in chosen:

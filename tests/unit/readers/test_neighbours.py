@@ -646,3 +646,24 @@ def test_german_names_states_and_marks(tmp_path: Path) -> None:
     trace = read_one(written(tmp_path / "a.csv", header, *rows, encoding="cp1252"))
     assert_truth(trace)
     assert "sign_from_state" in severities(trace)
+
+
+def test_gamry_cycle_table_names_what_it_holds(tmp_path: Path) -> None:
+    table = "CAPACITYCURVE\tTABLE|\tPt\tTime\tCharge|\t#\ts\tC|\t1\t3493\t4362.1"
+    path = written(tmp_path / "a.dta", *gamry(table))
+    with pytest.raises(InputError, match="CAPACITYCURVE"):
+        readers.read(path)
+
+
+def test_three_samples_of_steady_current_show_a_turned_sign(tmp_path: Path) -> None:
+    header = "Test Time / s,Voltage / V,Current / A"
+    rows = ["0,3.7,0.1", "1,3.6,0.1", "2,3.5,0.1"]
+    trace = read_one(written(tmp_path / "a.bdf.csv", header, *rows))
+    assert severities(trace)["sign_suspect"] is Severity.SUSPECT
+
+
+def test_a_voltage_that_falls_with_the_current_shows_nothing(tmp_path: Path) -> None:
+    header = "Test Time / s,Voltage / V,Current / A"
+    rows = ["0,3.9,5.0", "1,3.8,3.0", "2,3.7,1.0"]
+    trace = read_one(written(tmp_path / "a.bdf.csv", header, *rows))
+    assert "sign_suspect" not in severities(trace)

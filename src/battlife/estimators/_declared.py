@@ -14,16 +14,6 @@ from battlife.model import STEP_KINDS, Trace
 COUNTER_TOLERANCE = 0.01
 """Figures of one discharge that differ by more contradict each other: the tester's
 own and the trapezoid agree within 0.001 % in every sound discharge of NASA's set."""
-DOUBTS = frozenset(
-    {
-        "cutoff_at_load_on",
-        "implausibly_small",
-        "not_from_full",
-        "charge_ended_early",
-    }
-)
-"""Findings that refuse what may be a piece of a discharge, and qualify what the source
-declares to be one: the charge it gave is then true, but no measure of its health."""
 
 
 @dataclass(frozen=True)

@@ -32,6 +32,18 @@ EARLY_END = 3.0
 """A charge that ended at this many times the usual end current missed its taper."""
 
 
+DOUBTS = frozenset(
+    {
+        "cutoff_at_load_on",
+        "implausibly_small",
+        "not_from_full",
+        "charge_ended_early",
+    }
+)
+"""Findings that refuse what may be a piece of a discharge, and qualify what the source
+declares to be one: the charge it gave is then true, but no measure of its health."""
+
+
 @dataclass(frozen=True)
 class Draft:
     """One discharge, measured but not yet compared.

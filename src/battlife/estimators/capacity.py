@@ -17,9 +17,9 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from battlife.errors import EstimateError, InputError
-from battlife.estimators._declared import DOUBTS, declared
+from battlife.estimators._declared import declared
 from battlife.estimators._discharges import Discharge, find_discharges
-from battlife.estimators._draft import Draft, compared, temperature_remarks
+from battlife.estimators._draft import DOUBTS, Draft, compared, temperature_remarks
 from battlife.estimators._scales import resolution, top_voltage
 from battlife.estimators._step_rows import drafts_from_steps
 from battlife.estimators._uncertainty import (

@@ -11,8 +11,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from battlife.errors import EstimateError
-from battlife.estimators._declared import DOUBTS
-from battlife.estimators._draft import REFERENCE_DEGC, TEMPERATURE_TOLERANCE_K
+from battlife.estimators._draft import (
+    DOUBTS,
+    REFERENCE_DEGC,
+    TEMPERATURE_TOLERANCE_K,
+)
 from battlife.estimators._uncertainty import root_sum
 from battlife.model import Estimate, Measurement, Pack
 from battlife.model.estimate import Scalar

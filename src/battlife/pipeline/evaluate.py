@@ -73,9 +73,6 @@ def evaluate(trace: Trace, pack: Pack, policy: Policy) -> Evaluated:
     Estimates and the grade; a suspect trace is estimated (each estimate says
     refused) and not graded.
     """
-    # Here, because it stands on kernels and those load Numba.
-    from battlife.estimators.soh import state_of_health
-
     pack = with_sensor(pack, policy)
     estimates: list[Estimate] = []
     not_applicable: dict[str, str] = {}

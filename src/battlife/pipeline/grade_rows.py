@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from battlife import __version__
 from battlife.grading import CLEARANCE_TEXT
 from battlife.model import Clearance, Estimate, Measurement
+from battlife.pipeline.evaluate import temperature_of
 from battlife.pipeline.grading import UnitResult
 from battlife.pipeline.rows import (
     SCHEMA,
@@ -92,7 +93,7 @@ def history(estimates: Iterable[Estimate]) -> list[Row]:
                 "uncertainty": _uncertainty(capacity),
                 "status": estimate.status,
                 "reasons": list(estimate.reasons),
-                "temperature_degc": estimate.conditions.get("temperature_degc"),
+                "temperature_degc": temperature_of(estimate),
                 "rate_c": estimate.conditions.get("c_rate"),
             }
         )

@@ -143,6 +143,8 @@ def _from_numbers(values: Column) -> tuple[Column, bool] | None:
 def _from_texts(text: "pl.Series") -> tuple[Column, bool] | None:
     import polars as pl
 
+    # Fractions of a second after a comma or a colon: 10:00:00,250 and 10:00:00:250.
+    text = text.str.replace(r"(\d\d:\d\d:\d\d)[,:](\d{1,6})", "$1.$2")
     filled = text.filter(text != "")
     if filled.is_empty():
         return None

@@ -667,3 +667,14 @@ def test_a_voltage_that_falls_with_the_current_shows_nothing(tmp_path: Path) -> 
     rows = ["0,3.9,5.0", "1,3.8,3.0", "2,3.7,1.0"]
     trace = read_one(written(tmp_path / "a.bdf.csv", header, *rows))
     assert "sign_suspect" not in severities(trace)
+
+
+@pytest.mark.parametrize("form", ["{:%d.%m.%Y %H:%M:%S},500", "{:%Y-%m-%dT%H:%M:%S}Z"])
+@pytest.mark.parametrize("name", ["Time", "Date Time"])
+def test_stamps_by_either_name(tmp_path: Path, form: str, name: str) -> None:
+    rows = [
+        f"{form.format(m)};{v:.6f};{i:.1f}"
+        for m, v, i in of_record(moments(), VOLTAGE_V, CURRENT_A)
+    ]
+    path = written(tmp_path / "a.csv", f"{name};Voltage (V);Current (A)", *rows)
+    assert_truth(read_one(path))

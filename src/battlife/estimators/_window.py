@@ -195,6 +195,25 @@ def typical_load(current_a: Column) -> float:
     return float(np.median(load[load > 0.1 * load.max()]))
 
 
+def without_wild(current_a: Column, voltage_v: Column, dip_v: float) -> Column:
+    """Return the voltages under a load with single wild samples as NaN.
+
+    Parameters
+    ----------
+    current_a, voltage_v : (n,) A, V
+    dip_v : V by which a wild sample lies below both neighbours, which carry no less
+        than SAME_LOAD of the typical load: a pulse is no wild sample
+    """
+    result = voltage_v.copy()
+    if voltage_v.size < FEW_SAMPLES:
+        return result
+    loaded = current_a <= -SAME_LOAD * typical_load(current_a)
+    around = np.minimum(voltage_v[:-2], voltage_v[2:])
+    wild = (around - voltage_v[1:-1] > dip_v) & loaded[:-2] & loaded[2:]
+    result[1:-1][wild] = np.nan
+    return result
+
+
 def load_kind(current_a: Column) -> str:
     """Return "constant", "pulsed" or "mixed" for the current under load, (n,) A."""
     load = -current_a[np.isfinite(current_a)]

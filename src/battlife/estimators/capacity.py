@@ -32,13 +32,13 @@ from battlife.estimators._uncertainty import (
     root_sum,
 )
 from battlife.estimators._window import (
-    FEW_SAMPLES,
     charge_end,
     completeness,
     conditions_of,
     fullness,
     recovers,
     typical_load,
+    without_wild,
 )
 from battlife.kernels.charge import integrate_charge, integrate_energy
 from battlife.kernels.interpolate import crossing_time, first_below
@@ -54,9 +54,9 @@ PROGRAMMED = "lowest voltage, as programmed"
 PROGRAMMED_SLACK = 1.05
 """Samples of one programmed end differ by this where they are 10 s apart under a
 pulsed load (NASA B0025); 5 % of the voltage there is below 1 % of the charge."""
-TAIL_SHARE = 0.05
-"""Share of the loaded samples, from the last, in which a programmed end is looked for:
-a pulse comes back to its lowest voltage at least once in it."""
+WILD_SHARE = 0.1
+"""Of the cut-off, by which a sample dips below both of its neighbours under the same
+load where it is no measurement: no cell comes back that far while it is loaded."""
 
 
 @dataclass(frozen=True)
@@ -248,10 +248,11 @@ class _Measuring:
         tester stopped there by its own, faster reading.
         """
         if self.source == PROGRAMMED:
-            # Near the end only: a wild sample before does not end a discharge.
-            loaded = self.voltage[found.first : found.last + 1]
-            loaded = loaded[-max(FEW_SAMPLES, int(TAIL_SHARE * loaded.size)) :]
-            lowest = loaded[np.isfinite(loaded)].min(initial=np.inf)
+            loaded = slice(found.first, found.last + 1)
+            seen = without_wild(
+                self.current[loaded], self.voltage[loaded], WILD_SHARE * self.cutoff_v
+            )
+            lowest = seen[np.isfinite(seen)].min(initial=np.inf)
             return found.last if lowest <= PROGRAMMED_SLACK * self.cutoff_v else -1
         limit = float(np.nextafter(self.cutoff_v, np.inf))
         at = int(first_below(self.voltage, found.first, found.last + 1, limit))

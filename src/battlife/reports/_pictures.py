@@ -4,12 +4,12 @@ import io
 import logging
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from battlife.errors import InputError
 from battlife.reports._writing import write_whole
+from battlife.reports.wording import escaped
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -118,7 +118,7 @@ def _rendered(figure: "Figure", kind: str) -> bytes:
 
 
 def _page(svg: bytes, title: str) -> bytes:
-    name = escape(title)
+    name = escaped(title)
     head = (
         '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
         '<meta http-equiv="Content-Security-Policy" content="'

@@ -3,10 +3,9 @@
 import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from html import escape
 from typing import Any, Final
 
-from battlife.reports.wording import code_text, number
+from battlife.reports.wording import code_text, escaped, number
 
 _LEFT, _TOP, _WIDTH, _HEIGHT = 66.0, 14.0, 640.0, 190.0
 
@@ -81,7 +80,7 @@ def capacity_svg(
         if titled:
             circles.append(
                 f'<circle class="p" r="2.5" cx="{x:.1f}" cy="{y:.1f}"><title>'
-                f"{escape(_told(cycle, value, spread, entry))}</title></circle>"
+                f"{escaped(_told(cycle, value, spread, entry))}</title></circle>"
             )
         else:
             dots.append(f"M{x:.1f} {y:.1f}h0")
@@ -95,7 +94,7 @@ def capacity_svg(
     return (
         '<figure><svg viewBox="0 0 720 250" role="img" aria-label="Discharge capacity '
         f'over cycles">{"".join(parts)}</svg>'
-        f"<figcaption>{escape(words)}</figcaption></figure>"
+        f"<figcaption>{escaped(words)}</figcaption></figure>"
     )
 
 
@@ -138,7 +137,7 @@ def _crosses(
     paths = []
     for reason, places in by_reason.items():
         d = "".join(f"M{p * grid - 3.5:.1f} {y - 3.5}l7 7m0-7l-7 7" for p in places)
-        title = escape(f"refused: {reason}")
+        title = escaped(f"refused: {reason}")
         paths.append(f'<path class="x" d="{d}"><title>{title}</title></path>')
     return paths
 

@@ -4,7 +4,6 @@ import base64
 import hashlib
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from html import escape
 from pathlib import Path
 from typing import Any, Final
 
@@ -14,6 +13,7 @@ from battlife.reports._writing import write_whole
 from battlife.reports.capacity_svg import FRAME_BYTES, capacity_svg
 from battlife.reports.page_assets import SCRIPT, STYLE
 from battlife.reports.page_rows import details, graded_row, passed_row, text_of
+from battlife.reports.wording import escaped
 
 PAGE_BYTES: Final = 19_000_000
 """What a page may weigh; plots get what its words leave, so that 2,000 units stay
@@ -84,7 +84,7 @@ def page(results: Sequence[Mapping[str, Any]]) -> str:
         '<meta name="viewport" content="width=device-width,initial-scale=1">'
         f"<title>Battery grades</title><style>{STYLE}</style></head>\n<body><main>"
         f'<h1>Battery grades</h1><p class="warn" role="note">'
-        f"{escape(CLEARANCE_TEXT[0].upper() + CLEARANCE_TEXT[1:])}. "
+        f"{escaped(CLEARANCE_TEXT[0].upper() + CLEARANCE_TEXT[1:])}. "
         "A route is not a permission.</p>"
         f"<p>{_totals(results)}</p>{_policies(graded)}{_tools(graded)}\n"
         f"{_graded_table(groups[: len(graded)])}"
@@ -116,7 +116,7 @@ def _totals(results: Sequence[Mapping[str, Any]]) -> str:
     counts = Counter(text_of(r.get("status")) for r in results)
     names = [s for s in STATUSES if s in counts]
     names += sorted(set(counts) - set(STATUSES))
-    parts = " + ".join(f"{counts[n]} {escape(n or 'without status')}" for n in names)
+    parts = " + ".join(f"{counts[n]} {escaped(n or 'without status')}" for n in names)
     return f"<b>{len(results)}</b> lines = {parts or 'none'}"
 
 
@@ -130,7 +130,7 @@ def _policies(graded: Sequence[Mapping[str, Any]]) -> str:
             found[f"policy {name} {version}, sha256 {sha256}…"] = None
         if result.get("software"):
             found[text_of(result["software"])] = None
-    return f'<p class="s">Decided by {escape("; ".join(found))}</p>' if found else ""
+    return f'<p class="s">Decided by {escaped("; ".join(found))}</p>' if found else ""
 
 
 def _tools(graded: Sequence[Mapping[str, Any]]) -> str:
@@ -138,8 +138,8 @@ def _tools(graded: Sequence[Mapping[str, Any]]) -> str:
     names = [str(r) for r in Route if str(r) in counts]
     names += sorted(set(counts) - set(names))
     chips = "".join(
-        f'<button type="button" aria-pressed="false" data-r="{escape(n)}">'
-        f"<b>{counts[n]}</b> {escape(n or 'no route')}</button>"
+        f'<button type="button" aria-pressed="false" data-r="{escaped(n)}">'
+        f"<b>{counts[n]}</b> {escaped(n or 'no route')}</button>"
         for n in names
     )
     return (
@@ -154,9 +154,9 @@ def _graded_table(groups: Sequence[str]) -> str:
         return "<p>No unit was graded.</p>"
     heads = "".join(
         f'<th scope="col"{_class(title)} data-t="{kind}" aria-sort="none">'
-        f'<button type="button">{escape(title)}</button></th>'
+        f'<button type="button">{escaped(title)}</button></th>'
         if kind
-        else f'<th scope="col" data-plain>{escape(title)}</th>'
+        else f'<th scope="col" data-plain>{escaped(title)}</th>'
         for title, kind in _HEADS
     )
     return (
@@ -175,9 +175,9 @@ def _passed_table(passed: Sequence[Mapping[str, Any]], groups: Sequence[str]) ->
         return ""
     counts = Counter(text_of(r.get("status")) or "without status" for r in passed)
     words = ", ".join(f"{n} {s}" for s, n in sorted(counts.items()))
-    heads = "".join(f'<th scope="col">{escape(h)}</th>' for h in _PASSED_HEADS)
+    heads = "".join(f'<th scope="col">{escaped(h)}</th>' for h in _PASSED_HEADS)
     return (
-        f"<section><h2>Not graded: {escape(words)}</h2>"
+        f"<section><h2>Not graded: {escaped(words)}</h2>"
         f'<table class="g"><thead><tr>{heads}</tr></thead>{"".join(groups)}</table>'
         "</section>"
     )
@@ -196,5 +196,5 @@ def _group(result: Mapping[str, Any], row: str, inside: str, lazy: bool) -> str:
             f"Reasons, capacity over cycles, record</summary>{inside}</details></td>"
             "</tr>"
         )
-    route = escape(text_of(result.get("route")))
+    route = escaped(text_of(result.get("route")))
     return f'<tbody data-r="{route}"><tr>{row}</tr>{more}</tbody>\n'

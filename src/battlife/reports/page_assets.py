@@ -18,7 +18,7 @@ h3{font-size:.95rem;margin:.9rem 0 .3rem}
 padding:.6rem .9rem;font-weight:600;border-radius:.2rem;margin:.6rem 0}
 .dim,.s,figcaption,caption{color:var(--dim)}
 .s{font-size:12.5px;font-weight:400;display:block;overflow-wrap:anywhere}
-.t .s{width:13rem;white-space:nowrap;overflow:hidden;text-overflow:ellipsis}
+.t .s{width:11.5rem;white-space:nowrap;overflow:hidden;text-overflow:ellipsis}
 .tools{display:flex;flex-wrap:wrap;gap:.5rem;align-items:center;margin:1rem 0 .6rem}
 input,.tools button{font:inherit;color:inherit;background:var(--bg);
 border:1px solid var(--line);border-radius:.3rem;padding:.35rem .7rem}
@@ -29,10 +29,10 @@ input{width:22rem;max-width:100%}
 [hidden]{display:none!important}
 table{border-collapse:collapse;width:100%}
 caption{text-align:left;font-size:13px;padding:.2rem 0}
-th,td{text-align:left;padding:.45rem .55rem;vertical-align:top}
+th,td{text-align:left;padding:.45rem .5rem;vertical-align:top}
 .g>thead th{border-bottom:2px solid var(--line);vertical-align:bottom;
 position:sticky;top:0;background:var(--bg)}
-.g>tbody>tr>th{font-weight:600;overflow-wrap:anywhere;min-width:8rem}
+.g>tbody>tr>th{font-weight:600;overflow-wrap:anywhere;min-width:7.5rem}
 .g>tbody{border-bottom:1px solid var(--line)}
 thead th.n button{text-align:right}
 th button{font:inherit;font-weight:600;background:none;border:0;color:inherit;padding:0;
@@ -41,8 +41,8 @@ th button::after{content:" \\2195";color:var(--dim);font-weight:400}
 th[aria-sort=ascending] button::after{content:" \\2191"}
 th[aria-sort=descending] button::after{content:" \\2193"}
 .n{text-align:right;font-variant-numeric:tabular-nums}
-td.n{white-space:nowrap;min-width:7rem}td.n .s{white-space:normal}
-.w{min-width:16rem;max-width:34rem;overflow-wrap:anywhere}
+td.n{white-space:nowrap;min-width:6rem}td.n .s{white-space:normal}
+.w{min-width:14rem;max-width:34rem;overflow-wrap:anywhere}
 .b{display:inline-block;font-size:12.5px;font-weight:700;letter-spacing:.02em;
 color:#fff;background:#555;padding:.1rem .5rem;border-radius:.25rem;
 print-color-adjust:exact;-webkit-print-color-adjust:exact}
@@ -69,7 +69,7 @@ svg .u{stroke:var(--mark);stroke-width:1.5;opacity:.5;fill:none}
 svg .p{fill:var(--mark)}
 svg .o{stroke:var(--mark);stroke-width:4;stroke-linecap:round;fill:none}
 svg .x{stroke:var(--bad);stroke-width:1.6;fill:none}
-@media screen and (max-width:760px){body{padding:0 .7rem;margin-top:.8rem}
+@media screen and (max-width:1199px){body{padding:0 .7rem;margin-top:.8rem}
 .g>thead,.g>thead>tr{display:flex;flex-wrap:wrap;gap:.2rem .9rem}
 .g>thead th{position:static;border:0;padding:.1rem 0;font-size:13px}
 .g>thead th[data-plain]{display:none}
@@ -96,6 +96,7 @@ th button::after{content:""!important}
 .k>tbody>tr:first-child,.in tr,figure,.in h3{break-inside:avoid}
 .in h3{break-after:avoid}
 .k>tbody>tr:first-child{break-after:avoid}
+figure{max-width:30rem}.s,figcaption,caption,.b{font-size:9.5px}
 .in{background:none;border:1px solid var(--line)}.in td,.in th{font-size:10px}
 .w,td.n,.g>tbody>tr>th{min-width:0}
 .t .s{width:9rem;white-space:normal}

@@ -1,7 +1,6 @@
 """What the page of grades says about one unit."""
 
 from collections.abc import Mapping, Sequence
-from html import escape
 from pathlib import PurePath
 from typing import Any, Final
 
@@ -11,6 +10,7 @@ from battlife.reports.wording import (
     clearance_text,
     code_text,
     deciding,
+    escaped,
     interval,
     label,
     number,
@@ -47,14 +47,14 @@ def graded_row(result: Mapping[str, Any]) -> str:
     capacity_note = f"{away} % away from reference temperature" if away else ""
     capacity_note = capacity_note or _note(refused, "energy", keep=False)
     return (
-        f'<th scope="row" data-k="{escape(unit)}"><bdi>{escape(unit)}</bdi></th>'
+        f'<th scope="row" data-k="{escaped(unit)}"><bdi>{escaped(unit)}</bdi></th>'
         f'<td data-k="{rank}"><span class="b{" " + route if known else ""}">'
-        f"{escape(route)}</span>{simulated}</td>"
+        f"{escaped(route)}</span>{simulated}</td>"
         f"{_measured(result.get('soh_capacity'), 100.0, capacity_note)}"
         f"{_measured(result.get('soh_energy'), 100.0, _note(refused, 'energy'))}"
         f"{_measured(result.get('discharge_capacity_ah'), 1.0)}"
         f"{_measured(ten, 1000.0)}"
-        f'<td class="w">{escape(sentence(result))}</td>{_record(result)}'
+        f'<td class="w">{escaped(sentence(result))}</td>{_record(result)}'
     )
 
 
@@ -65,11 +65,11 @@ def passed_row(result: Mapping[str, Any]) -> str:
     error = result.get("error")
     hint = text_of(error.get("hint")) if isinstance(error, Mapping) else ""
     return (
-        f'<th scope="row"><bdi>{escape(name or "–")}</bdi>'
-        f'<span class="s">{escape("; ".join(paths))}</span></th>'
-        f"<td>{escape(text_of(result.get('status')))}</td>"
-        f'<td class="w">{escape(sentence(result))}'
-        f'<span class="s">{escape(hint)}</span></td>'
+        f'<th scope="row"><bdi>{escaped(name or "–")}</bdi>'
+        f'<span class="s">{escaped("; ".join(paths))}</span></th>'
+        f"<td>{escaped(text_of(result.get('status')))}</td>"
+        f'<td class="w">{escaped(sentence(result))}'
+        f'<span class="s">{escaped(hint)}</span></td>'
     )
 
 
@@ -86,15 +86,15 @@ def details(result: Mapping[str, Any]) -> tuple[str, str]:
     parts = []
     if first:
         items = dict.fromkeys(c for r in first for c in clauses(_message(r)))
-        told = "".join(f"<li>{escape(item)}</li>" for item in items)
-        parts.append(f"<h3>{escape(route)} because</h3><ul>{told}</ul>")
+        told = "".join(f"<li>{escaped(item)}</li>" for item in items)
+        parts.append(f"<h3>{escaped(route)} because</h3><ul>{told}</ul>")
     clearance = result.get("clearance")
     missing = clearance.get("missing") if isinstance(clearance, Mapping) else None
     if missing:
         words = clearance_text([str(m) for m in missing])
         parts.append(
             "<h3>Still missing before anyone may charge, transport or install it</h3>"
-            f"<p>{escape(words)}</p>"
+            f"<p>{escaped(words)}</p>"
         )
     above, parts = "".join(parts), []
     others = [r for r in reasons if not any(r is f for f in first)]
@@ -149,7 +149,7 @@ def _facts(result: Mapping[str, Any]) -> str:
         if result.get(key):
             lines.append((title, text_of(result[key])))
     rows = "".join(
-        f'<tr><th scope="row">{escape(n)}</th><td>{escape(t)}</td></tr>'
+        f'<tr><th scope="row">{escaped(n)}</th><td>{escaped(t)}</td></tr>'
         for n, t in lines
     )
     return f"<h3>Record</h3><table><tbody>{rows}</tbody></table>" if rows else ""
@@ -163,10 +163,10 @@ def _record(result: Mapping[str, Any]) -> str:
     names = ", ".join(PurePath(p).name for p in paths)
     archive = text_of(result.get("archive"))
     return (
-        f'<td class="t" data-k="{escape(when)}"><span class="s">{escape(day)}</span>'
-        f'<span class="s" title="{escape("; ".join(paths))}">{escape(names)}</span>'
-        f'<span class="s" title="{escape(archive)}">'
-        f"{escape(PurePath(archive).name)}</span></td>"
+        f'<td class="t" data-k="{escaped(when)}"><span class="s">{escaped(day)}</span>'
+        f'<span class="s" title="{escaped("; ".join(paths))}">{escaped(names)}</span>'
+        f'<span class="s" title="{escaped(archive)}">'
+        f"{escaped(PurePath(archive).name)}</span></td>"
     )
 
 
@@ -193,8 +193,8 @@ def _rules(reasons: Sequence[Mapping[str, Any]]) -> str:
     for (outcome, message), rules in alike.items():
         kind = ' class="not_met"' if outcome == "not met" else ""
         rows.append(
-            f"<tr><td{kind}>{outcome}</td><td>{escape(message)}</td>"
-            f'<td class="dim">{escape(", ".join(rules))}</td></tr>'
+            f"<tr><td{kind}>{outcome}</td><td>{escaped(message)}</td>"
+            f'<td class="dim">{escaped(", ".join(rules))}</td></tr>'
         )
     return (
         "<h3>Every other rule looked at</h3><table><thead><tr>"
@@ -216,7 +216,7 @@ def _note(codes: Sequence[str], word: str, keep: bool = True) -> str:
 def _measured(entry: Any, scale: float, absent: str = "") -> str:
     text = _interval(entry, scale)
     if not text:
-        note = f'<span class="s">{escape(absent)}</span>' if absent else ""
+        note = f'<span class="s">{escaped(absent)}</span>' if absent else ""
         return f'<td class="n" data-k="">–{note}</td>'
     note = "" if "±" in text else '<span class="s">uncertainty unknown</span>'
     return f'<td class="n" data-k="{float(entry["value"])!r}">{text}{note}</td>'

@@ -1,5 +1,6 @@
 """A grade in the words of the person at the bench."""
 
+import html
 import math
 import re
 from collections.abc import Mapping, Sequence
@@ -73,6 +74,15 @@ _IDENTIFIER: Final = re.compile(r"(?<![\w/.-])[a-z][a-z0-9]*(?:_[a-z0-9]+)+(?![\
 
 _NBSP: Final = "\u00a0"
 """Keeps a number and its unit on one line."""
+
+
+_UNSEEN: Final = re.compile("[\x00-\x08\x0b-\x1f\x7f\u202a-\u202e\u2066-\u2069]")
+"""Characters that change what a reader sees of the text around them."""
+
+
+def escaped(text: str) -> str:
+    """Return text that cannot become markup, nor turn the text around it."""
+    return html.escape(_UNSEEN.sub("\ufffd", text))
 
 
 def label(quantity: str) -> str:

@@ -2,7 +2,14 @@
 
 from typing import Any
 
-from battlife.reports.wording import clearance_text, code_text, label, plain, sentence
+from battlife.reports.wording import (
+    clearance_text,
+    code_text,
+    escaped,
+    label,
+    plain,
+    sentence,
+)
 
 
 def rule(outcome: str, route: str, quantity: str, **more: Any) -> dict[str, Any]:
@@ -79,3 +86,7 @@ def test_a_long_reason_is_cut_between_clauses_and_says_so() -> None:
     assert text.endswith("x 0; 3 more below.")
     one = said("RETEST", rule("missing", "RETEST", "", message="y" * 900))
     assert one == f"Y{'y' * 899}."
+
+
+def test_no_character_turns_the_text_around_it() -> None:
+    assert escaped("<a>\u202eb\x00 \"'&") == "&lt;a&gt;\ufffdb\ufffd &quot;&#x27;&amp;"

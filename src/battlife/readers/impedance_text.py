@@ -68,8 +68,14 @@ class ImpedanceText:
         layout, lines = found
         table = tables.parse_table(lines, layout, layout.header_line + 1)
         notices = list(table.notices)
+        roles = _roles(table.names)
+        if not roles:
+            raise InputError(
+                f"{path}: the records have fewer fields than the header names",
+                "was the file cut or edited?",
+            )
         parts = {}
-        for quantity, name in _roles(layout.names).items():
+        for quantity, name in roles.items():
             parts[quantity] = _converted(table, quantity, name, path, notices)
         frequency, real = parts[_FREQUENCY], parts["z_re_ohm"]
         if "minus_z_im_ohm" in parts:

@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from battlife.errors import InputError
-from battlife.model import Column, Notice, Severity
+from battlife.model import Column, Notice
+from battlife.readers.damage import cut_end, fieldless, nameless, unreadable_lines
 from battlife.readers.numerals import MISSING, spelled
 
 if TYPE_CHECKING:
@@ -239,11 +240,12 @@ def parse_table(
         notices.append(unreadable_lines(endless, f"are longer than {MAX_LINE}"))
     if width > MAX_COLUMNS:
         raise InputError(f"{width} columns, the limit is {MAX_COLUMNS}")
-    notices += _cut_end(lines)
+    notices += cut_end(lines)
     names = unique_names([*layout.names, *[""] * (width - len(layout.names))][:width])
     frame = _frame([line for _, line in chosen], mark, names)
     if layout.header_line >= 0:
-        notices += _nameless(frame, len(layout.names))
+        notices += nameless(frame, len(layout.names))
+        notices += fieldless(layout.names, width)
     return Table(
         names,
         frame,
@@ -303,61 +305,6 @@ def _records(
             )
         notices.append(unreadable_lines(lost, "do not have the fields of a record"))
     return chosen, width + 1, notices
-
-
-def _nameless(frame: "pl.DataFrame", n_names: int) -> list[Notice]:
-    """Report records with more fields than the header has names.
-
-    Which name goes with which field is then unknown: decimal commas in a file
-    separated by commas, or row numbers without a name of their own.
-    """
-    filled = [
-        name
-        for name in frame.columns[n_names:]
-        if (frame.get_column(name).fill_null("").str.strip_chars(' "\t') != "").sum()
-        > frame.height / 2
-    ]
-    if not filled:
-        return []
-    return [
-        Notice(
-            "more_fields_than_names",
-            f"the header has {n_names} names, most records have "
-            f"{n_names + len(filled)} fields: which name goes with which field is not "
-            "known",
-            Severity.SUSPECT,
-        )
-    ]
-
-
-def unreadable_lines(lost: Sequence[int], why: str) -> Notice:
-    """Return the notice for lines left out in the middle of a file."""
-    shown = ", ".join(str(n) for n in lost[:5]) + (", ..." if len(lost) > 5 else "")
-    return Notice(
-        "unreadable_rows",
-        f"{len(lost)} lines {why} and are left out: {shown}",
-        Severity.WARNING,
-    )
-
-
-def _cut_end(lines: Sequence[str]) -> list[Notice]:
-    if lines and "\0" in lines[-1]:
-        return [
-            Notice(
-                "padded_end",
-                "the file ends in zero bytes: its last records may be missing, as "
-                "after a power failure",
-            )
-        ]
-    if not lines or not lines[-1].strip():
-        return []
-    return [
-        Notice(
-            "unterminated_last_line",
-            "the file ends without a line break: it may have been cut, and the last "
-            "field may be short",
-        )
-    ]
 
 
 def _frame(lines: list[str], mark: str, names: tuple[str, ...]) -> "pl.DataFrame":

@@ -10,7 +10,8 @@ from battlife.model import Column, Notice, Severity
 from battlife.readers import clocks, proofs
 from battlife.readers.choosing import COUNTERS, Choice
 from battlife.readers.columns import conversion
-from battlife.readers.tables import Table, unreadable_lines
+from battlife.readers.damage import unreadable_lines
+from battlife.readers.tables import Table
 from battlife.readers.vocabulary import CLOCK_UNIT
 
 LOST_SHARE = 0.05

@@ -678,3 +678,19 @@ def test_stamps_by_either_name(tmp_path: Path, form: str, name: str) -> None:
     ]
     path = written(tmp_path / "a.csv", f"{name};Voltage (V);Current (A)", *rows)
     assert_truth(read_one(path))
+
+
+def test_names_without_a_field_are_said(tmp_path: Path) -> None:
+    path = written(tmp_path / "a.csv", f"{HEADER},Temperature (C)", *plain_rows())
+    trace = read_one(path)
+    assert_truth(trace)
+    assert severities(trace)["fewer_fields_than_names"] is Severity.WARNING
+
+
+def test_impedance_records_without_the_imaginary_part_are_refused(
+    tmp_path: Path,
+) -> None:
+    header = "x1\tx2\tf/Hz\tZ'/Ohm\tZ''/Ohm"
+    rows = [f"0\t0\t{f}\t{re}" for f, re in of_record(FREQUENCY_HZ, REAL_OHM)]
+    with pytest.raises(InputError, match="fewer fields"):
+        readers.read(written(tmp_path / "a.txt", header, *rows))

@@ -46,6 +46,7 @@ def grade(
     pack: Pack,
     notices: Sequence[Notice] = (),
     simulated: bool = False,
+    refusals: Mapping[str, str] | None = None,
 ) -> Grade:
     """Return the route of a unit with every reason.
 
@@ -58,6 +59,7 @@ def grade(
     notices : findings of readers; a suspect one forbids every route but RETEST and
         QUARANTINE
     simulated : True if any byte came from a simulated device
+    refusals : why a quantity that is not in the evidence was refused, in words
 
     Returns
     -------
@@ -105,7 +107,7 @@ def grade(
         pack.nominal_ah, pack.nominal_wh, pack.chemistry, pack.cells_in_series
     )
     evidence = derived(evidence, pack.nominal_ah, nominal_v)
-    route, looked_at = _route(policy, evidence, pack, traced)
+    route, looked_at = _route(policy, evidence, pack, traced, refusals or {})
     # Two ways into one route share rules: what they found is said once.
     distinct = tuple(dict.fromkeys((*reasons, *looked_at)))
     return replace(done, route=route, reasons=distinct)
@@ -163,12 +165,18 @@ def _clearance(
 
 
 def _route(
-    policy: Policy, evidence: Mapping[str, Evidence | None], pack: Pack, traced: bool
+    policy: Policy,
+    evidence: Mapping[str, Evidence | None],
+    pack: Pack,
+    traced: bool,
+    refusals: Mapping[str, str],
 ) -> tuple[Route, tuple[Reason, ...]]:
     reasons: list[Reason] = []
     lacking: dict[str, str] = {}
     for way in policy.routes:
-        outcomes = [_evaluate(policy, way, rule, evidence, pack) for rule in way.rules]
+        outcomes = [
+            _evaluate(policy, way, rule, evidence, pack, refusals) for rule in way.rules
+        ]
         reasons.extend(outcomes)
         pairs = list(zip(way.rules, outcomes, strict=True))
         if any(o.outcome is Outcome.NOT_MET for o in outcomes):
@@ -179,7 +187,7 @@ def _route(
             if rule.required and o.outcome is Outcome.MISSING
         }
         if absent:
-            lacking = absent | lacking
+            lacking |= {q: why for q, why in absent.items() if q not in lacking}
             continue
         if way.route in USE_ROUTES and policy.traceability_required and not traced:
             reasons.append(
@@ -238,6 +246,7 @@ def _evaluate(
     rule: Rule,
     evidence: Mapping[str, Evidence | None],
     pack: Pack,
+    refusals: Mapping[str, str],
 ) -> Reason:
     found = evidence.get(rule.quantity)
     base = Reason(
@@ -249,7 +258,7 @@ def _evaluate(
         route=str(way.route),
     )
     if found is None:
-        return replace(base, message=_absent(rule, evidence))
+        return replace(base, message=_absent(rule, evidence, refusals))
     refusal = _unfit(policy, rule, found, pack)
     if refusal:
         return replace(base, message=refusal)
@@ -282,7 +291,9 @@ def compare(rule: Rule, found: Evidence) -> Outcome:
     return Outcome.NOT_MET if impossible else Outcome.STRADDLES
 
 
-def _absent(rule: Rule, evidence: Mapping[str, Evidence | None]) -> str:
+def _absent(
+    rule: Rule, evidence: Mapping[str, Evidence | None], refusals: Mapping[str, str]
+) -> str:
     elsewhere = [
         name
         for name, found in evidence.items()
@@ -295,6 +306,8 @@ def _absent(rule: Rule, evidence: Mapping[str, Evidence | None]) -> str:
             f"{rule.quantity} is missing: {', '.join(elsewhere)} was measured away "
             f"from the reference conditions and does not stand for it{repeat}"
         )
+    if rule.quantity in refusals:
+        return f"{rule.quantity} is missing: {refusals[rule.quantity]}"
     return f"{rule.quantity} is missing" + (
         f": it needs {entry.needs}" if entry else ""
     )
@@ -316,11 +329,13 @@ def _unfit(policy: Policy, rule: Rule, found: Evidence, pack: Pack) -> str:
     if at is None:
         # The estimators give the name soh_... only to what was measured at reference.
         return "" if is_soh else f"{rule.quantity} was measured at unknown temperature"
+    entry = known(rule.quantity)
+    again = f": {entry.settle}" if entry is not None else ""
     # A NaN fails the comparison and so is refused.
     if not abs(at - reference) <= policy.reference_window_k:
         return (
             f"{rule.quantity} was measured at {at:.1f} degC, more than "
-            f"{policy.reference_window_k:g} K from the reference {reference:g} degC"
+            f"{policy.reference_window_k:g} K from the reference {reference:g} degC{again}"
         )
     return ""
 

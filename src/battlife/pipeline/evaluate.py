@@ -20,11 +20,12 @@ REFERENCE_DEGC = 25.0
 """Where a unit states none: test methods ask for 25 degC (field facts, ISO 12405-4)."""
 TEMPERATURE_CONDITIONS = (
     "temperature_degc",
-    "mean_temperature_degc",
-    "start_temperature_degc",
     "ambient_temperature_degc",
+    "start_temperature_degc",
+    "mean_temperature_degc",
 )
-"""Conditions that state the temperature of a measurement, best first."""
+"""Conditions that state the temperature of a measurement, best first. A capacity test
+prescribes the chamber and the start; what a cell warms by under load is part of it."""
 
 
 @dataclass(frozen=True)
@@ -101,8 +102,38 @@ def evaluate(trace: Trace, pack: Pack, policy: Policy) -> Evaluated:
         pack,
         trace.provenance.notices,
         simulated=trace.provenance.simulated,
+        refusals=_refusals(estimates, pack),
     )
     return Evaluated(tuple(estimates), not_applicable, decided)
+
+
+def _refusals(estimates: Sequence[Estimate], pack: Pack) -> dict[str, str]:
+    """Return in words why a state of health was refused, by quantity."""
+    words = {
+        "no_complete_discharge": "no discharge was complete and began from full",
+        "no_reference_capacity": "the rated capacity is not known (--nominal-ah, or "
+        "nominal_ah in units.toml)",
+        "no_reference_energy": "the rated energy is not known (nominal_wh in "
+        "units.toml)",
+        "wrong_reference": "the rated value cannot be that of this unit ("
+        f"{_rated(pack)}): it would give a state of health that no cell has",
+    }
+    found: dict[str, str] = {}
+    for estimate in estimates:
+        if estimate.method.startswith("soh_") and estimate.status != "ok":
+            told = [words[code] for code in estimate.reasons if code in words]
+            if told:
+                found[estimate.method] = "; ".join(told)
+    return found
+
+
+def _rated(pack: Pack) -> str:
+    parts = [
+        f"{value:g} {unit}"
+        for value, unit in ((pack.nominal_ah, "Ah"), (pack.nominal_wh, "Wh"))
+        if value
+    ]
+    return f"{', '.join(parts)}, from {pack.nominal_source or 'an unnamed source'}"
 
 
 def evidence_from(

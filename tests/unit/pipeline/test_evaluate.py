@@ -173,6 +173,22 @@ def test_a_wrong_reference_gives_no_soh():
     assert result.grade.route is Route.RETEST
     refused = [e for e in result.estimates if e.method == "soh_capacity"]
     assert refused[0].reasons == ("wrong_reference",)
+    assert "cannot be that of this unit (0.207684 Ah" in (
+        deciding(result.grade)[0].message
+    )
+
+
+def test_what_a_cell_warms_by_under_load_is_part_of_its_test():
+    """The chamber had 24 degC; a mean of 34 degC of the cell is no other test."""
+    trace = log(0.95)
+    columns = dict(trace.columns)
+    loaded = columns["current_a"] < -0.5
+    columns["temperature_degc"] = np.where(loaded, 35.0, 25.0)
+    columns["ambient_temperature_degc"] = np.full(trace.n_samples, 24.0)
+    result = evaluate(replace(trace, columns=columns), PACK, POLICY)
+    soh = next(r for r in result.grade.reasons if r.quantity == "soh_capacity")
+    assert soh.outcome is Outcome.MET
+    assert result.grade.route is Route.REUSE
 
 
 def test_overvoltage_goes_before_everything():

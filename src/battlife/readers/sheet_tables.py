@@ -1,6 +1,7 @@
 """Workbooks with one row per sample, read by the names in their header."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import date, datetime, time, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -50,8 +51,36 @@ def traces(path: Path, sheets: Sequence[tuple[str, Rows]]) -> Sequence[Trace]:
         listed = ", ".join(name for name, _, _ in others[:20])
         severity = Severity.WARNING if data else Severity.INFO
         notices.append(Notice("sheets_not_used", listed, severity))
-    table = _table(names, body, tuple(notices))
-    return split_units(table, Given(path.stem))
+    parts = [[r for r in rows[first:] if any(map(_filled, r))] for _, _, rows in used]
+    joined = split_units(_table(names, body, tuple(notices)), Given(path.stem))
+    if len(parts) == 1:
+        return joined
+    listed = ", ".join(name for name, _, _ in used[:20])
+    if not _apart(joined, [len(part) for part in parts]):
+        notice = Notice("sheets_joined", f"one record over several sheets: {listed}")
+        return tuple(_noticed(trace, notice) for trace in joined)
+    notice = Notice("several_units", f"time restarts on each sheet: {listed}")
+    return tuple(
+        _noticed(trace, notice)
+        for (sheet, _, _), part in zip(used, parts, strict=True)
+        if part
+        for trace in split_units(
+            _table(names, part, tuple(notices)), Given(f"{path.stem} {sheet}")
+        )
+    )
+
+
+def _apart(traces: Sequence[Trace], sizes: Sequence[int]) -> bool:
+    """Say whether time goes back from one sheet to the next: records of their own."""
+    if len(traces) != 1 or traces[0].n_samples != sum(sizes):
+        return False
+    time_s = traces[0].time_s
+    bounds = [b for b in np.cumsum(sizes)[:-1].tolist() if 0 < b < time_s.size]
+    return any(time_s[b] < time_s[b - 1] for b in bounds)
+
+
+def _noticed(trace: Trace, notice: Notice) -> Trace:
+    return replace(trace, provenance=trace.provenance.with_notices(notice))
 
 
 def _header(rows: Rows) -> tuple[tuple[str, ...], int, int] | None:

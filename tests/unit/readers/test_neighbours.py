@@ -346,6 +346,7 @@ def test_neware_workbook_continues_on_a_second_sheet(tmp_path: Path) -> None:
     trace = read_one(path)
     assert_truth(trace)
     assert severities(trace)["sheets_not_used"] is Severity.INFO
+    assert "sheets_joined" in severities(trace)
 
 
 def test_another_table_of_samples_is_not_left_out_silently(tmp_path: Path) -> None:
@@ -694,3 +695,13 @@ def test_impedance_records_without_the_imaginary_part_are_refused(
     rows = [f"0\t0\t{f}\t{re}" for f, re in of_record(FREQUENCY_HZ, REAL_OHM)]
     with pytest.raises(InputError, match="fewer fields"):
         readers.read(written(tmp_path / "a.txt", header, *rows))
+
+
+def test_sheets_whose_time_restarts_are_units_of_their_own(tmp_path: Path) -> None:
+    rows = neware_rows(slice(None))
+    path = book(tmp_path / "a.xlsx", one=rows, two=rows)
+    first, second = readers.read(path)
+    assert (first.unit_id, second.unit_id) == ("a one", "a two")
+    for trace in (first, second):
+        assert_truth(trace)
+        assert severities(trace)["several_units"] is Severity.WARNING

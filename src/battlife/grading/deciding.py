@@ -335,7 +335,8 @@ def _unfit(policy: Policy, rule: Rule, found: Evidence, pack: Pack) -> str:
     if not abs(at - reference) <= policy.reference_window_k:
         return (
             f"{rule.quantity} was measured at {at:.1f} degC, more than "
-            f"{policy.reference_window_k:g} K from the reference {reference:g} degC{again}"
+            f"{policy.reference_window_k:g} K from the reference {reference:g} "
+            f"degC{again}"
         )
     return ""
 

@@ -15,6 +15,13 @@ def main() -> None:
         # The reader of our output went away (`battlife … | head`): not an error.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         code = 0
+    except OSError as error:
+        if error.filename is not None:
+            raise
+        # Nothing was being opened: stdout itself cannot be written (disk full).
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.stderr.write(f"error: the output cannot be written: {error}\n")
+        code = 3
     sys.exit(code)
 
 

@@ -111,16 +111,17 @@ def test_estimate_capacity(tmp_path: Path) -> None:
     assert values == pytest.approx([30.33, 30.34, 30.30, 30.29], abs=0.01)
     assert battlife(
         "estimate", LEAF, "--method", "nonsense", cwd=tmp_path
-    ).returncode == 3  # fmt: skip
+    ).returncode == 2  # fmt: skip
     unreached = battlife(
         "estimate", LEAF, "--method", "capacity", "--set", "cutoff_v=1.5", "--json",
         cwd=tmp_path,
     )  # fmt: skip
     assert [r["reasons"] for r in lines(unreached)] == [["cutoff_not_reached"]] * 4
+    assert unreached.returncode == 5
     wrong = battlife(
         "estimate", LEAF, "--method", "capacity", "--set", "colour=red", cwd=tmp_path
     )
-    assert wrong.returncode == 3
+    assert wrong.returncode == 2
     assert "cutoff_v" in wrong.stderr
 
 
@@ -132,7 +133,10 @@ def test_convert_and_read_back(tmp_path: Path) -> None:
         assert back["n_samples"] == 2287
         assert back["voltage_v"] == row["voltage_v"]
         assert back["current_a"] == row["current_a"]
-    assert battlife("convert", LEAF, "-o", "out.doc", cwd=tmp_path).returncode == 3
+    assert battlife("convert", LEAF, "-o", "out.doc", cwd=tmp_path).returncode == 2
+    some = battlife("convert", "no.csv", LEAF, "-o", "o.h5", "--json", cwd=tmp_path)
+    assert [r.get("status", "ok") for r in lines(some)] == ["error", "ok"]
+    assert some.returncode == 3
 
 
 def test_a_folder_is_graded_and_totals_reconcile(graded: Path) -> None:
@@ -336,5 +340,42 @@ def test_odd_folders_and_outputs(tmp_path: Path) -> None:
     assert done.returncode == 3
     assert "Traceback" not in done.stderr
     done = battlife("grade", LEAF, "--out", "t.doc", cwd=tmp_path)
-    assert done.returncode == 3
+    assert done.returncode == 2
     assert not (tmp_path / "battlife-archives").exists()
+
+
+def test_a_tampered_archive_is_not_resumed_from(tmp_path: Path) -> None:
+    battlife("grade", LEAF, "--json", cwd=tmp_path)
+    (archive,) = (tmp_path / "battlife-archives").glob("*.h5")
+    archive.write_bytes(archive.read_bytes() + b"x")
+    for again in ([LEAF], [archive]):
+        done = battlife("grade", *again, "--json", cwd=tmp_path)
+        (row,) = lines(done)
+        assert (row["status"], row["error"]["type"]) == ("error", "ArchiveError")
+        assert done.returncode == 3
+    for verb in (["info"], ["estimate", "--method", "capacity"], ["plot"]):
+        assert battlife(verb[0], archive, *verb[1:], cwd=tmp_path).returncode == 3
+
+
+def test_a_removed_archive_is_reported(tmp_path: Path) -> None:
+    for name in ("a.csv", "b.csv"):
+        extra = b"" if name == "a.csv" else b"\n"
+        (tmp_path / name).write_bytes(LEAF.read_bytes() + extra)
+    battlife("grade", "a.csv", "b.csv", cwd=tmp_path)
+    folder = tmp_path / "battlife-archives"
+    assert battlife("verify", folder, cwd=tmp_path).returncode == 0
+    next(folder.glob("a-*.h5")).unlink()
+    done = battlife("verify", folder, "--json", cwd=tmp_path)
+    codes = {f["code"] for row in lines(done) for f in row["findings"]}
+    assert "archive_removed" in codes
+    assert done.returncode == 3
+
+
+def test_a_renamed_log_is_another_unit(tmp_path: Path) -> None:
+    first, second = tmp_path / "cellA.csv", tmp_path / "cellB.csv"
+    first.write_bytes(LEAF.read_bytes())
+    battlife("grade", first, cwd=tmp_path)
+    first.rename(second)
+    (row,) = lines(battlife("grade", second, "--json", cwd=tmp_path))
+    assert (row["unit"], row["resumed"]) == ("cellB", False)
+    assert row["sources"][0]["path"] == str(second)

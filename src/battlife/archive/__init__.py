@@ -8,9 +8,13 @@ from battlife.archive.records import (
     from_text,
     to_text,
 )
-from battlife.archive.seal import is_archive
+from battlife.archive.seal import is_archive, require_seal
 from battlife.archive.verify import Verification, verify_archive
-from battlife.archive.write import append_evaluation, write_archive
+from battlife.archive.write import (
+    append_evaluation,
+    remove_leftovers,
+    write_archive,
+)
 
 __all__ = [
     "Archive",
@@ -22,6 +26,8 @@ __all__ = [
     "from_text",
     "is_archive",
     "open_archive",
+    "remove_leftovers",
+    "require_seal",
     "to_text",
     "verify_archive",
     "write_archive",

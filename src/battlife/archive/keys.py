@@ -4,6 +4,7 @@ Keys live in one folder: ``$BATTLIFE_HOME``, or the platform's place for setting
 The private key is PKCS #8 in PEM, mode 600, made at first use.
 """
 
+import getpass
 import hashlib
 import json
 import os
@@ -107,7 +108,32 @@ def load_or_create_key(folder: Path | None = None, name: str = "") -> SigningKey
             pass
         else:
             return _loaded(place)
-    return _key(private, name or "operator", persistent=False)
+    return _key(private, name or _user(), persistent=False)
+
+
+def rename(name: str, folder: Path | None = None) -> None:
+    """Give the stored key another name; it signs as before.
+
+    Raises
+    ------
+    InputError
+        The name cannot be stored.
+    """
+    place = folder if folder is not None else keys_folder()
+    if place is None:
+        raise InputError("there is no folder for keys", "set BATTLIFE_HOME")
+    try:
+        (place / OPERATOR_NAME).write_text(json.dumps({"name": name}), "utf-8")
+    except OSError as error:
+        raise InputError(f"{place}: cannot be written: {error.strerror}") from error
+
+
+def _user() -> str:
+    """Return the login name, which is whom a key made on the way belongs to."""
+    try:
+        return getpass.getuser()
+    except (OSError, KeyError, ImportError):
+        return "operator"
 
 
 def trusted_keys(folder: Path | None = None) -> dict[str, str]:
@@ -226,7 +252,7 @@ def _store(place: Path, private: Any, name: str) -> None:
         except OSError:
             if not (place / PRIVATE_NAME).exists():
                 os.replace(part, place / PRIVATE_NAME)
-        text = json.dumps({"name": name or "operator"})
+        text = json.dumps({"name": name or _user()})
         (place / OPERATOR_NAME).write_text(text, "utf-8")
     finally:
         part.unlink(missing_ok=True)

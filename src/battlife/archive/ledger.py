@@ -9,6 +9,7 @@ import json
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
@@ -55,7 +56,21 @@ def append(folder: Path, archive: Path, block: bytes, key: SigningKey) -> None:
             os.fsync(file.fileno())
 
 
-def check_ledger(folder: Path, trusted: Mapping[str, str]) -> list[Notice]:
+@dataclass(frozen=True)
+class Finding:
+    """One thing that is wrong in a folder.
+
+    Attributes
+    ----------
+    archive : file name it is about, "" where it is about the ledger itself
+    notice : what was found
+    """
+
+    archive: str
+    notice: Notice
+
+
+def check_ledger(folder: Path, trusted: Mapping[str, str]) -> list[Finding]:
     """Return what is wrong between a folder's ledger and its archives.
 
     Parameters
@@ -72,10 +87,15 @@ def check_ledger(folder: Path, trusted: Mapping[str, str]) -> list[Notice]:
     if not path.is_file():
         raise ArchiveError(f"{folder}: has no ledger")
     lines, torn = _lines(path)
-    notices: list[Notice] = []
+    findings: list[Finding] = []
 
-    def found(code: str, message: str, severity: Severity = Severity.SUSPECT) -> None:
-        notices.append(Notice(code, message, severity))
+    def found(
+        code: str,
+        message: str,
+        severity: Severity = Severity.SUSPECT,
+        archive: str = "",
+    ) -> None:
+        findings.append(Finding(archive, Notice(code, message, severity)))
 
     if torn:
         found(
@@ -85,12 +105,13 @@ def check_ledger(folder: Path, trusted: Mapping[str, str]) -> list[Notice]:
         )
     latest: dict[str, str] = {}
     previous = ""
+    unknown: set[str] = set()
     for number, line in enumerate(lines):
         entry = _entry(line)
         if entry is None:
             found("ledger_line_damaged", f"{path}: line {number + 1} is damaged")
         else:
-            if entry.get("previous") != previous or entry.get("sequence") != number:
+            if entry.get("previous") != previous:
                 found(
                     "ledger_chain_broken",
                     f"{path}: line {number + 1} does not follow the line before it",
@@ -102,7 +123,8 @@ def check_ledger(folder: Path, trusted: Mapping[str, str]) -> list[Notice]:
                     "ledger_line_forged",
                     f"{path}: line {number + 1} is not signed by the key it names",
                 )
-            elif fingerprint(public) not in trusted:
+            elif fingerprint(public) not in (*trusted, *unknown):
+                unknown.add(fingerprint(public))
                 found(
                     "ledger_signer_unknown",
                     f"{path}: line {number + 1} is signed by the unknown key "
@@ -114,16 +136,28 @@ def check_ledger(folder: Path, trusted: Mapping[str, str]) -> list[Notice]:
     for name, seal in sorted(latest.items()):
         archive = folder / Path(name).name
         if not archive.is_file():
-            found("archive_removed", f"{name}: listed in the ledger, not in the folder")
+            found(
+                "archive_removed",
+                f"{name}: listed in the ledger, not in the folder",
+                archive=name,
+            )
             continue
         with archive.open("rb") as file:
             block = file.read(512)
         if hashlib.sha256(block).hexdigest() != seal:
-            found("archive_replaced", f"{name}: its seal is not the one in the ledger")
+            found(
+                "archive_replaced",
+                f"{name}: its seal is not the last one in the ledger",
+                archive=name,
+            )
     for archive in sorted(folder.glob("*.h5")):
         if archive.name not in latest:
-            found("archive_unlisted", f"{archive.name}: not listed in the ledger")
-    return notices
+            found(
+                "archive_unlisted",
+                f"{archive.name}: not listed in the ledger",
+                archive=archive.name,
+            )
+    return findings
 
 
 def _lines(path: Path) -> tuple[list[bytes], bool]:

@@ -21,6 +21,7 @@ from battlife.archive.records import (
     encoded,
     from_text,
 )
+from battlife.archive.seal import require_seal
 from battlife.errors import ArchiveError, InputError
 from battlife.model import (
     Column,
@@ -234,8 +235,14 @@ class Archive:
             return content.tobytes().decode("utf-8")
 
 
-def open_archive(path: Path) -> Archive:
+def open_archive(path: Path, *, check_seal: bool = True) -> Archive:
     """Open an archive for reading, having looked at every object from outside.
+
+    Parameters
+    ----------
+    path : the archive
+    check_seal : refuse a file whose bytes are not those that were sealed; False saves
+        reading a very large file once, and trusts it
 
     Raises
     ------
@@ -248,6 +255,8 @@ def open_archive(path: Path) -> Archive:
 
     if not path.is_file():
         raise InputError(f"{path}: no such file", "check the path")
+    if check_seal:
+        require_seal(path)
     with translated(path):
         file = h5py.File(path, "r")
     try:

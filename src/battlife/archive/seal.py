@@ -126,6 +126,24 @@ def read_seal(path: Path) -> Seal | None:
     )
 
 
+def require_seal(path: Path) -> Seal:
+    """Return the seal of a file whose bytes are those that were sealed.
+
+    Raises
+    ------
+    ArchiveError
+        Not sealed, or changed since.
+    """
+    seal = read_seal(path)
+    hint = "run `battlife verify` to see what changed; restore it from a backup"
+    if seal is None:
+        raise ArchiveError(f"{path}: is no sealed archive", hint)
+    digest, length = digest_behind(path)
+    if not seal.signed or (digest, length) != (seal.sha256, seal.length):
+        raise ArchiveError(f"{path}: was altered after it was sealed", hint)
+    return seal
+
+
 def stated_end(path: Path) -> int | None:
     """Return the end-of-file address in the HDF5 superblock, None if unreadable."""
     with path.open("rb") as file:

@@ -33,6 +33,8 @@ from battlife.quantities import QUANTITIES
 CHUNK_VALUES: Final = 1 << 16
 SOURCE_WINDOW: Final = 1 << 20
 GZIP_LEVEL: Final = 4
+MANIFEST_BYTES: Final = 1 << 17
+"""Room for manifest, texts and HDF5's own structures beside the values."""
 
 
 def write_archive(
@@ -72,6 +74,7 @@ def write_archive(
     with _replacing(path) as part:
         import h5py
 
+        _require_space(path, _largest_size(sources, units, evaluations, embed))
         with h5py.File(part, "w", userblock_size=BLOCK, track_order=False) as file:
             file.attrs["schema"] = np.int64(SCHEMA)
             file.attrs["software"] = _text(_software(evaluations))
@@ -103,6 +106,8 @@ def append_evaluation(
     with _replacing(path) as part:
         import h5py
 
+        added = 2 * len(to_text(evaluation)) + MANIFEST_BYTES
+        _require_space(path, path.stat().st_size + added)
         shutil.copyfile(path, part)
         with h5py.File(part, "r+") as file:
             _put_evaluation(file, evaluation)
@@ -120,13 +125,60 @@ def _replacing(path: Path) -> Iterator[Path]:
         yield part
         os.replace(part, path)
         _sync_folder(path.parent)
-    except OSError as error:
+    except (OSError, RuntimeError) as error:
         raise InputError(
-            f"{path}: cannot be written: {error.strerror or error}",
+            f"{path}: cannot be written: {getattr(error, 'strerror', None) or error}",
             "choose another folder with --archives or -o",
         ) from error
     finally:
         part.unlink(missing_ok=True)
+
+
+def remove_leftovers(folder: Path) -> None:
+    """Remove the unfinished files of writers that are no longer running."""
+    for part in folder.glob("*.h5.*.part"):
+        pid = part.suffixes[-2].lstrip(".")
+        if not (pid.isdigit() and _running(int(pid))):
+            part.unlink(missing_ok=True)
+
+
+def _running(pid: int) -> bool:
+    if os.name != "posix":
+        return True  # cannot be asked without harm: leave the file alone
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
+
+
+def _largest_size(
+    sources: Sequence[ArchivedSource],
+    units: Sequence[ArchivedUnit],
+    evaluations: Sequence[Evaluation],
+    embed: bool,
+) -> int:
+    """Return the bytes an archive takes if nothing in it can be compressed."""
+    size = sum(s.path.stat().st_size for s in sources) if embed else 0
+    for unit in units:
+        trace = unit.trace
+        columns = sum(c.nbytes for c in trace.columns.values())
+        steps = trace.steps
+        table = sum(c.nbytes for c in steps.columns.values()) if steps else 0
+        size += trace.time_s.nbytes + columns + table + MANIFEST_BYTES
+    return size + sum(len(to_text(e)) for e in evaluations)
+
+
+def _require_space(path: Path, needed: int) -> None:
+    """Refuse to begin what a full disk would break off: HDF5 does not survive that."""
+    free = shutil.disk_usage(path.parent).free
+    if free < needed:
+        raise InputError(
+            f"{path}: needs up to {needed / 1e6:.1f} MB, {free / 1e6:.1f} MB are free",
+            "make room, or choose another folder with --archives or -o",
+        )
 
 
 def _sealed(part: Path, key: SigningKey) -> bytes:

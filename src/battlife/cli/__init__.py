@@ -71,10 +71,8 @@ def run(arguments: Sequence[str]) -> int:
         if error.hint:
             print(f"hint:  {error.hint}", file=sys.stderr)
         return error.exit_code
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, typer.Abort):
         print("stopped; everything finished so far is kept", file=sys.stderr)
-        return INTERRUPTED
-    except typer.Abort:
         return INTERRUPTED
     except Exception as error:
         # Usage errors of the command-line library carry their own text and code.

@@ -2,12 +2,13 @@
 
 import json
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Annotated, Any
 
 import typer
 
-from battlife.errors import BattlifeError
+from battlife.errors import BattlifeError, InputError
 
 JsonOption = Annotated[
     bool, typer.Option("--json", help="One JSON object per line on stdout.")
@@ -15,6 +16,23 @@ JsonOption = Annotated[
 QuietOption = Annotated[
     bool, typer.Option("--quiet", "-q", help="No progress and no warnings.")
 ]
+
+
+@contextmanager
+def usage() -> Iterator[None]:
+    """Turn an error in what was typed, rather than in a file, into wrong usage (2)."""
+    try:
+        yield
+    except InputError as error:
+        hint = f" ({error.hint})" if error.hint else ""
+        raise typer.BadParameter(f"{error.message}{hint}") from error
+
+
+def printable(text: str) -> str:
+    """Return text without what would steer a terminal or break a line."""
+    return "".join(
+        c if c.isprintable() else c.encode("unicode_escape").decode() for c in text
+    )
 
 
 class Output:
@@ -45,12 +63,12 @@ class Output:
     def text(self, line: str = "") -> None:
         """Print a line for people, only out of JSON mode."""
         if not self.json_lines:
-            print(line)
+            print(printable(line))
 
     def note(self, line: str) -> None:
         """Print a remark on stderr unless quiet."""
         if not self.quiet:
-            print(line, file=sys.stderr)
+            print(printable(line), file=sys.stderr)
 
     def failure(self, source: str, error: BattlifeError) -> None:
         """Report one failed input; the first one decides the exit code."""
@@ -65,9 +83,9 @@ class Output:
                 "error": error_row(error),
             }
         )
-        print(f"error: {error.message}", file=sys.stderr)
+        print(printable(f"error: {error.message}"), file=sys.stderr)
         if error.hint:
-            print(f"hint:  {error.hint}", file=sys.stderr)
+            print(printable(f"hint:  {error.hint}"), file=sys.stderr)
 
 
 def quantity_text(measured: Mapping[str, Any] | None, digits: int = 4) -> str:

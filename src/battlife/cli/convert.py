@@ -13,7 +13,8 @@ from battlife.cli._options import (
     UnitOption,
     UnitsOption,
 )
-from battlife.cli._output import JsonOption, Output, QuietOption
+from battlife.cli._output import JsonOption, Output, QuietOption, usage
+from battlife.errors import BattlifeError
 
 NAME = "convert"
 
@@ -34,10 +35,14 @@ def command(
     quiet: QuietOption = False,
 ) -> int:
     """Convert logs to a sealed archive or to the Battery Data Format."""
+    from battlife.pipeline.convert import output_kind
     from battlife.pipeline.converting import convert
-    from battlife.pipeline.sources import LoadOptions
+    from battlife.pipeline.sources import LoadOptions, check_format
 
     out = Output(json_lines, quiet)
+    with usage():
+        output_kind(output)
+        check_format(format_name)
     options = LoadOptions(
         format=format_name,
         mapping=mapping,
@@ -45,7 +50,11 @@ def command(
         unit=unit,
         nominal_ah=nominal_ah,
     )
-    for row in convert(sources, output, options, operator):
+
+    def failed(source: Path, error: BattlifeError) -> None:
+        out.failure(str(source), error)
+
+    for row in convert(sources, output, options, failed, operator):
         out.row(row)
         out.text(f"{row['output']}: {row['n_samples']} records of {row['units']}")
         for notice in row["notices"]:

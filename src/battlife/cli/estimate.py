@@ -13,7 +13,13 @@ from battlife.cli._options import (
     UnitOption,
     UnitsOption,
 )
-from battlife.cli._output import JsonOption, Output, QuietOption, quantity_text
+from battlife.cli._output import (
+    JsonOption,
+    Output,
+    QuietOption,
+    quantity_text,
+    usage,
+)
 
 NAME = "estimate"
 
@@ -39,11 +45,12 @@ def command(
     quiet: QuietOption = False,
 ) -> int:
     """Run one method on everything it applies to in the sources."""
-    from battlife.errors import BattlifeError
+    from battlife.errors import BattlifeError, EstimateError
+    from battlife.estimators import build
     from battlife.pipeline.estimating import estimate, parse_settings
     from battlife.pipeline.naming import numbered
     from battlife.pipeline.rows import estimate_row
-    from battlife.pipeline.sources import LoadOptions
+    from battlife.pipeline.sources import LoadOptions, check_format
 
     out = Output(json_lines, quiet)
     options = LoadOptions(
@@ -53,13 +60,19 @@ def command(
         unit=unit,
         nominal_ah=nominal_ah,
     )
-    chosen = parse_settings(settings or [])
+    with usage():
+        chosen = parse_settings(settings or [])
+        build(method, chosen)
+        check_format(format_name)
     for path in sources:
         try:
             results = estimate(path, method, chosen, options)
         except BattlifeError as error:
             out.failure(str(path), error)
             continue
+        found_any = any(e.status == "ok" for r in results for e in r.estimates)
+        if not found_any:
+            out.exit_code = out.exit_code or EstimateError.exit_code
         for result in results:
             for found in result.estimates:
                 row = estimate_row(str(path), found)

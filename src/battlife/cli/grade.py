@@ -18,7 +18,14 @@ from battlife.cli._options import (
     UnitOption,
     UnitsOption,
 )
-from battlife.cli._output import JsonOption, Output, QuietOption, quantity_text
+from battlife.cli._output import (
+    JsonOption,
+    Output,
+    QuietOption,
+    printable,
+    quantity_text,
+    usage,
+)
 
 NAME = "grade"
 TABLE_SUFFIXES = (".csv", ".xlsx", ".parquet", ".html")
@@ -69,14 +76,15 @@ def command(
     A run that is repeated computes only what changed. Sources are never written to.
     A route is not a clearance.
     """
-    from battlife.pipeline.sources import LoadOptions
+    from battlife.pipeline.sources import LoadOptions, check_format
 
     out = Output(json_lines, quiet)
     if out_file is not None and out_file.suffix.lower() not in TABLE_SUFFIXES:
-        raise errors.InputError(
-            f"{out_file}: unknown kind of table",
-            f"end the name in one of {', '.join(TABLE_SUFFIXES)}",
+        raise typer.BadParameter(
+            f"{out_file}: end the name in one of {', '.join(TABLE_SUFFIXES)}"
         )
+    with usage():
+        check_format(format_name)
     load = LoadOptions(
         format=format_name,
         mapping=mapping,
@@ -120,7 +128,7 @@ def run(
     from battlife.pipeline.grading import GradeOptions
     from battlife.pipeline.running import passed_row, run_jobs
 
-    key = load_or_create_key(name=operator)
+    key = load_or_create_key()
     if not key.persistent:
         out.note(
             "warning: no folder for keys is writable; these archives are signed with a "
@@ -258,7 +266,7 @@ def _summary(out: Output, rows: list[dict[str, Any]]) -> None:
             continue
         ten = next((d for d in row["dcir"] if d["pulse_s"] == 10.0), None)
         table.add_row(
-            Text(str(row["unit"] or row["sources"][0]["path"])),
+            Text(printable(str(row["unit"] or row["sources"][0]["path"]))),
             Text(str(row["route"] or row["status"].upper())),
             Text(quantity_text(row["soh_capacity"], 3)),
             Text(quantity_text(row["discharge_capacity_ah"])),
@@ -272,8 +280,13 @@ def _summary(out: Output, rows: list[dict[str, Any]]) -> None:
         if row["status"] not in ("skipped", "duplicate"):
             name = row["unit"] or row["sources"][0]["path"]
             out.text(f"{name}: {row['route'] or row['status']}: {why(row)}")
+            if row["error"] and row["error"]["hint"]:
+                out.text(f"  hint: {row['error']['hint']}")
     out.text()
     found = totals(rows)
+    if not rows:
+        out.note("no logs were found")
+        return
     by_route = ", ".join(f"{n} {r}" for r, n in found["by_route"].items()) or "none"
     by_status = ", ".join(f"{n} {s}" for s, n in found["by_status"].items())
     out.text(f"{found['lines']} line(s): {by_status}. Routes: {by_route}.")

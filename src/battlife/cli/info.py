@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import typer
 
 from battlife.cli._options import FormatOption, MappingOption, UnitsOption
-from battlife.cli._output import JsonOption, Output, QuietOption
+from battlife.cli._output import JsonOption, Output, QuietOption, usage
 
 NAME = "info"
 
@@ -23,13 +23,23 @@ def command(
     """Say what is in each file: format, units, samples, channels, warnings."""
     from battlife.errors import BattlifeError
     from battlife.pipeline.convert import info_row
-    from battlife.pipeline.sources import LoadOptions, load_file
+    from battlife.pipeline.sources import (
+        LoadOptions,
+        check_format,
+        load_file,
+        looks_like_archive,
+    )
+    from battlife.readers import hash_file
 
     out = Output(json_lines, quiet)
+    with usage():
+        check_format(format_name)
     options = LoadOptions(format=format_name, mapping=mapping, units_file=units)
     for path in files:
         try:
             row = info_row(path, load_file(path, options))
+            if looks_like_archive(path):
+                row |= {"sha256": hash_file(path)[0], "format": "archive"}
         except BattlifeError as error:
             out.failure(str(path), error)
             continue

@@ -39,6 +39,7 @@ def command(
     from battlife.archive.keys import (
         export_public,
         load_or_create_key,
+        rename,
         trust,
         trusted_keys,
     )
@@ -46,7 +47,10 @@ def command(
     from battlife.pipeline.rows import SCHEMA
 
     out = Output(json_lines, quiet)
-    own = load_or_create_key(name=name if action is Action.SHOW else "")
+    own = load_or_create_key()
+    if name and action is Action.SHOW and own.persistent:
+        rename(name)
+        own = load_or_create_key()
     if not own.persistent:
         out.note(
             "warning: no folder for keys is writable; this key lives for one run only. "

@@ -129,7 +129,7 @@ def bdf_table(trace: Trace) -> "polars.DataFrame":
     """
     import polars
 
-    if not trace.n_samples:
+    if not trace.n_samples or not trace.columns:
         raise InputError(
             f"{trace.unit_id}: there are no samples to export, only steps or spectra",
             "convert to .h5, which keeps them",

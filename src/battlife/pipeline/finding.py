@@ -48,18 +48,22 @@ def find(paths: Sequence[Path], options: LoadOptions) -> Found:
     """
     jobs: list[Job] = []
     passed: list[Passed] = []
-    claimed: set[Path] = set()
+    claimed: dict[Path, Path] = {}
     seen: dict[str, Path] = {}
     records = Records(options.units_file)
     for path, named in _files(paths, passed):
         resolved = path.resolve()
         if resolved in claimed:
+            first = claimed[resolved]
+            if first != path:
+                passed.append(_duplicate(path, _digest(path), first))
             continue
         try:
             archived = looks_like_archive(path)
             record = None if archived else records.of(path)
             files = record.paths() if record is not None else (path,)
-            claimed.update(p.resolve() for p in files)
+            claimed.update({p.resolve(): p for p in files})
+            claimed[resolved] = path
             digests = [hash_file(p)[0] for p in files]
             chosen = options.format is not None or options.mapping is not None
             if record is None and not archived and not chosen:
@@ -72,20 +76,30 @@ def find(paths: Sequence[Path], options: LoadOptions) -> Found:
             continue
         key = "+".join(digests)
         if key in seen:
-            message = f"{path}: the same log as {seen[key]}"
-            passed.append(
-                Passed(path, digests[0], "duplicate", InputError(message, "kept once"))
-            )
+            passed.append(_duplicate(path, digests[0], seen[key]))
             continue
         seen[key] = path
         jobs.append(Job(files, record, named, tuple(digests), archived))
     return Found(tuple(jobs), tuple(passed))
 
 
+def has_ledger(folder: Path) -> bool:
+    """Return whether a folder is one of archives; False where it cannot be entered."""
+    try:
+        return (folder / LEDGER_NAME).is_file()
+    except OSError:
+        return False
+
+
+def _duplicate(path: Path, sha256: str, first: Path) -> Passed:
+    error = InputError(f"{path}: the same log as {first}", "it counts once")
+    return Passed(path, sha256, "duplicate", error)
+
+
 def _files(paths: Sequence[Path], passed: list[Passed]) -> list[tuple[Path, bool]]:
     found: list[tuple[Path, bool]] = []
     for path in paths:
-        if path.is_dir() and (path / LEDGER_NAME).exists():
+        if path.is_dir() and has_ledger(path):
             found += [(p, True) for p in sorted(path.glob("*.h5"))]
         elif path.is_dir():
             found += [(p, False) for p in _walk(path, passed)]
@@ -99,7 +113,7 @@ def _files(paths: Sequence[Path], passed: list[Passed]) -> list[tuple[Path, bool
 
 def _walk(folder: Path, passed: list[Passed]) -> list[Path]:
     """Return the files below a folder by name; what cannot be entered is an error."""
-    if (folder / LEDGER_NAME).exists():
+    if has_ledger(folder):
         return []
     files: list[Path] = []
     try:

@@ -3,7 +3,7 @@
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -14,11 +14,18 @@ from battlife.archive import (
     Evaluation,
     append_evaluation,
     open_archive,
+    require_seal,
     to_text,
     write_archive,
 )
-from battlife.archive.keys import SigningKey
-from battlife.errors import BattlifeError, EstimateError, InputError
+from battlife.archive.keys import SigningKey, trusted_keys
+from battlife.errors import (
+    ArchiveError,
+    BattlifeError,
+    EstimateError,
+    FormatError,
+    InputError,
+)
 from battlife.grading import Policy
 from battlife.model import (
     Estimate,
@@ -94,16 +101,19 @@ def grade_job(job: Job, options: GradeOptions) -> tuple[UnitResult, ...]:
     """Grade the units of one job; errors become results, not exceptions."""
     try:
         if job.is_archive:
-            return _resume(job.files[0], options)
-        key = _input_key(job, options.load)
+            return _resume(job.files[0], options, {})
+        key = _input_key(job, options)
         archive = _archived(options.archives, key)
         if archive is not None:
-            return _resume(archive, options)
+            now = dict(zip(job.sha256, map(str, job.files), strict=True))
+            return _resume(archive, options, now)
         units = load_job(job, options.load)
         target = options.archives / _archive_name(units, key)
         return _grade_units(job, units, target, options)
     except BattlifeError as error:
         status = "refused" if isinstance(error, EstimateError) else "error"
+        if isinstance(error, FormatError) and not job.named:
+            status = "skipped"
         sources = tuple(
             Source(str(p), digest, 0, "")
             for p, digest in zip(job.files, job.sha256, strict=True)
@@ -233,10 +243,32 @@ def _measured(trace: Trace) -> datetime | None:
     return trace.start_utc + timedelta(seconds=last)
 
 
-def _resume(archive: Path, options: GradeOptions) -> tuple[UnitResult, ...]:
-    """Return the results an archive already holds; append where the policy is new."""
+def _resume(
+    archive: Path, options: GradeOptions, paths: Mapping[str, str]
+) -> tuple[UnitResult, ...]:
+    """Return the results an archive already holds; append where the policy is new.
+
+    Parameters
+    ----------
+    paths : where the originals are now, by hash
+
+    Raises
+    ------
+    ArchiveError
+        It was altered, or sealed by somebody the operator does not trust: neither
+        may pass for a result, nor get the operator's seal.
+    """
+    seal = require_seal(archive)
+    if seal.fingerprint not in trusted_keys() | {options.key.fingerprint: ""}:
+        raise ArchiveError(
+            f"{archive}: sealed by {seal.name} with the key {seal.fingerprint}, which "
+            "you do not trust",
+            "trust that key with `battlife keys trust FILE`, or use another --archives",
+        )
     with open_archive(archive) as opened:
-        units = [Unit(opened.trace(u), opened.pack(u)) for u in opened.units]
+        units = [
+            Unit(_moved(opened.trace(u), paths), opened.pack(u)) for u in opened.units
+        ]
         last = {u: opened.evaluations(u) for u in opened.units}
     results = []
     for unit in units:
@@ -264,12 +296,26 @@ def _resume(archive: Path, options: GradeOptions) -> tuple[UnitResult, ...]:
     return tuple(results)
 
 
-def _input_key(job: Job, load: LoadOptions) -> str:
-    """Return a digest of everything a loaded unit depends on."""
+def _moved(trace: Trace, paths: Mapping[str, str]) -> Trace:
+    """Return the trace with its sources under the paths of this run."""
+    provenance = trace.provenance
+    sources = tuple(
+        replace(s, path=paths.get(s.sha256, s.path)) for s in provenance.sources
+    )
+    return replace(trace, provenance=replace(provenance, sources=sources))
+
+
+def _input_key(job: Job, options: GradeOptions) -> str:
+    """Return a digest of everything an archive of a job depends on."""
     digest = hashlib.sha256()
+    load = options.load
+    # A unit without a stated id takes the file's name.
+    names = [p.name for p in job.files] if job.record is None else []
     parts = [
         *job.sha256,
-        repr(job.record) if job.record is not None else "",
+        *names,
+        "embedded" if options.embed else "hash",
+        to_text(replace(job.record, folder=Path())) if job.record is not None else "",
         load.format or "",
         load.mapping.read_text("utf-8") if load.mapping is not None else "",
         load.unit or "",

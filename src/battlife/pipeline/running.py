@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from multiprocessing import get_context
 from pathlib import Path
 
+from battlife.archive import remove_leftovers
 from battlife.archive.keys import load_or_create_key
 from battlife.errors import InputError
 from battlife.grading import parse_policy
@@ -64,6 +65,7 @@ def run_jobs(
             f"{options.archives}: cannot be made: {error.strerror}",
             "choose a folder you may write to with --archives",
         ) from error
+    remove_leftovers(options.archives)
     if workers <= 1 or len(jobs) < 2:
         for job in jobs:
             yield [with_history(r) for r in grade_job(job, options)]

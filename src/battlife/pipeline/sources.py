@@ -76,6 +76,11 @@ def known() -> Iterator[tuple[str, str, str]]:
         yield "estimator", name, description
 
 
+def check_format(name: str | None) -> None:
+    """Raise FormatError if a reader is named that does not exist."""
+    choose_reader(LoadOptions(format=name))
+
+
 def choose_reader(options: LoadOptions) -> Reader | None:
     """Return the reader the options name, None to detect.
 

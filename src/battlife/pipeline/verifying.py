@@ -1,6 +1,7 @@
 """Check archives offline and compute their results again."""
 
 import math
+import re
 import tempfile
 import tomllib
 from collections.abc import Mapping, Sequence
@@ -15,13 +16,13 @@ from battlife.archive import (
     open_archive,
     verify_archive,
 )
-from battlife.archive.keys import fingerprint_of, load_or_create_key, trusted_keys
-from battlife.archive.ledger import check_ledger
+from battlife.archive.keys import fingerprint_of, trusted_keys
+from battlife.archive.ledger import Finding, check_ledger
 from battlife.errors import ArchiveError, BattlifeError, FormatError, InputError
 from battlife.grading import parse_policy
-from battlife.model import Estimate, Notice, Trace, trace_sha256
+from battlife.model import Estimate, Notice, Severity, Trace, trace_sha256
 from battlife.pipeline.evaluate import evaluate
-from battlife.pipeline.finding import LEDGER_NAME
+from battlife.pipeline.finding import LEDGER_NAME, has_ledger
 from battlife.pipeline.rows import SCHEMA, Row, notice_rows
 from battlife.readers import all_readers, read
 from battlife.readers.mapped import MappedReader, parse_mapping
@@ -52,7 +53,7 @@ def expand(files: Sequence[Path]) -> list[Path]:
     for path in files:
         if path.is_dir():
             inside = sorted(path.glob("*.h5"))
-            if not inside and not (path / LEDGER_NAME).exists():
+            if not inside and not has_ledger(path):
                 raise InputError(f"{path}: no archives here", "name a folder of .h5")
             found += inside
         else:
@@ -69,20 +70,67 @@ def trusted_from(trust: Sequence[str]) -> Mapping[str, str]:
         A file is not a public key.
     """
     if not trust:
-        load_or_create_key()
         return trusted_keys()
     found: dict[str, str] = {}
     for item in trust:
         path = Path(item)
         if path.is_file():
             found[fingerprint_of(path.read_text("utf-8", "replace"))] = path.stem
+        elif re.fullmatch(r"[0-9a-f]{4}(-[0-9a-f]{4})+", item.strip().lower()):
+            found[item.strip().lower()] = ""
         else:
-            found[item.strip()] = ""
+            raise InputError(
+                f"--trust {item}: no such file, and not a fingerprint",
+                "give a public key file (battlife keys export) or a fingerprint",
+            )
     return found
 
 
-def verify(path: Path, trusted: Mapping[str, str], *, recompute: bool = True) -> Row:
+def ledger_findings(folder: Path, trusted: Mapping[str, str]) -> list[Finding]:
+    """Return what is wrong between a folder and its ledger, nothing if it has none."""
+    if not has_ledger(folder):
+        return []
+    return check_ledger(folder, trusted)
+
+
+def ledger_row(
+    folder: Path, findings: Sequence[Finding], shown: set[str]
+) -> Row | None:
+    """Return the object of a ledger, None if every finding stands with its archive.
+
+    Parameters
+    ----------
+    shown : file names of the archives that have an object of their own
+    """
+    rest = [f.notice for f in findings if f.archive not in shown]
+    if not rest:
+        return None
+    suspect = any(n.severity is Severity.SUSPECT for n in rest)
+    return {
+        "schema": SCHEMA,
+        "source": str(folder / LEDGER_NAME),
+        "integrity": "altered" if suspect else "intact",
+        "signer": {"name": "", "fingerprint": "", "trust": "none"},
+        "recompute": Recompute.NOT_POSSIBLE.name.lower(),
+        "findings": notice_rows(rest),
+    }
+
+
+def verify(
+    path: Path,
+    trusted: Mapping[str, str],
+    *,
+    recompute: bool = True,
+    listed: Sequence[Finding] = (),
+) -> Row:
     """Return the contract's `verify` object of one archive.
+
+    Parameters
+    ----------
+    path : the archive
+    trusted : fingerprint to name of the keys that count
+    recompute : also read the originals and estimate and grade again
+    listed : findings of the ledger of its folder
 
     Raises
     ------
@@ -93,10 +141,7 @@ def verify(path: Path, trusted: Mapping[str, str], *, recompute: bool = True) ->
         raise InputError(f"{path}: no such file", "check the path")
     checked = verify_archive(path, trusted)
     findings = list(checked.findings)
-    if (path.parent / LEDGER_NAME).exists():
-        findings += [
-            n for n in check_ledger(path.parent, trusted) if _concerns(n, path)
-        ]
+    findings += [f.notice for f in listed if f.archive == path.name]
     answer = Recompute.NOT_POSSIBLE
     if not recompute:
         findings.append(Notice("recompute_not_asked", "the results were not repeated"))
@@ -122,11 +167,6 @@ def verify(path: Path, trusted: Mapping[str, str], *, recompute: bool = True) ->
         "recompute": answer.name.lower(),
         "findings": notice_rows(findings),
     }
-
-
-def _concerns(notice: Notice, path: Path) -> bool:
-    """Whether a finding of the ledger is about this archive or about the ledger."""
-    return path.name in notice.message or not notice.message.count(".h5")
 
 
 def _recomputed(path: Path) -> tuple[Recompute, list[Notice]]:

@@ -149,6 +149,9 @@ def test_a_killed_writer_leaves_a_whole_file(tmp_path: Path, key: SigningKey) ->
         ) as writer:
             assert writer.stdout is not None
             writer.stdout.readline()
+            deadline = time.monotonic() + 120
+            while not target.exists() and time.monotonic() < deadline:
+                time.sleep(0.02)
             time.sleep(float(rng.uniform(0.0, 0.5)))
             writer.send_signal(signal.SIGKILL)
         if target.exists():

@@ -246,15 +246,17 @@ def test_ledger(archive: Path, key: SigningKey) -> None:
     assert check_ledger(folder, trusted) == []
     copy = folder / "copy.h5"
     shutil.copyfile(archive, copy)
-    assert [n.code for n in check_ledger(folder, trusted)] == ["archive_unlisted"]
+    assert [n.notice.code for n in check_ledger(folder, trusted)] == [
+        "archive_unlisted"
+    ]
     copy.unlink()
     archive.rename(folder.parent / "gone.h5")
-    assert [n.code for n in check_ledger(folder, trusted)] == ["archive_removed"]
+    assert [n.notice.code for n in check_ledger(folder, trusted)] == ["archive_removed"]
     ledger = folder / NAME
     entry = json.loads(ledger.read_text())
     entry["archive"] = "other.h5"
     ledger.write_text(json.dumps(entry) + "\n")
-    found = {n.code for n in check_ledger(folder, trusted)}
+    found = {n.notice.code for n in check_ledger(folder, trusted)}
     assert "ledger_line_forged" in found
 
 
@@ -266,7 +268,7 @@ def test_a_torn_ledger_line_is_reported_and_survived(
     folder, trusted = archive.parent, {key.fingerprint: "ana"}
     with (folder / NAME).open("ab") as file:
         file.write(b'{"archive": "to')
-    assert "ledger_torn" in {n.code for n in check_ledger(folder, trusted)}
+    assert "ledger_torn" in {n.notice.code for n in check_ledger(folder, trusted)}
     append(folder, archive, archive.read_bytes()[:BLOCK], key)
-    found = {n.code for n in check_ledger(folder, trusted)}
+    found = {n.notice.code for n in check_ledger(folder, trusted)}
     assert found == {"ledger_line_damaged"}

@@ -144,6 +144,7 @@ def sentence(row: Mapping[str, Any]) -> str:
     route = str(row.get("route") or "")
     reasons = [r for r in row.get("reasons") or () if isinstance(r, Mapping)]
     parts = _distinct([c for r in deciding(reasons, route) for c in clauses(_words(r))])
+    parts = _gathered(parts)
     better = _better(reasons, route)
     if better:
         parts.append(better)
@@ -153,6 +154,16 @@ def sentence(row: Mapping[str, Any]) -> str:
     left = len(parts) - said
     more = [f"{left} more below"] if left > 0 else []
     return _closed("; ".join([*parts[:said], *more]))
+
+
+def _gathered(parts: list[str]) -> list[str]:
+    """Return several clauses "head: x is missing: what it needs" as one list of x."""
+    found = [re.match(r"(?:([^:]+): )?([^:]+) is missing\b", p) for p in parts]
+    names = [m[2] for m in found if m]
+    if len(parts) < 2 or len(names) < len(parts) or found[0] is None:
+        return parts
+    head = found[0][1] or "evidence is incomplete"
+    return [f"{head}: no {', no '.join(names)}", "what each needs is below"]
 
 
 def clauses(text: str) -> list[str]:

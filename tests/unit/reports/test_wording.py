@@ -79,10 +79,10 @@ def test_names_in_words() -> None:
 
 
 def test_a_long_reason_is_cut_between_clauses_and_says_so() -> None:
-    clause = "soh_energy is missing: it needs (a; b) " + "x" * 80
+    clause = "soh_energy straddles: it needs (a; b) " + "x" * 80
     message = "; ".join(f"{clause} {i}" for i in range(4))
     text = said("RETEST", rule("missing", "RETEST", "", message=message))
-    assert text.startswith("Energy SOH is missing: it needs (a; b) xxx")
+    assert text.startswith("Energy SOH straddles: it needs (a; b) xxx")
     assert text.endswith("x 0; 3 more below.")
     one = said("RETEST", rule("missing", "RETEST", "", message="y" * 900))
     assert one == f"Y{'y' * 899}."
@@ -90,3 +90,14 @@ def test_a_long_reason_is_cut_between_clauses_and_says_so() -> None:
 
 def test_no_character_turns_the_text_around_it() -> None:
     assert escaped("<a>\u202eb\x00 \"'&") == "&lt;a&gt;\ufffdb\ufffd &quot;&#x27;&amp;"
+
+
+def test_several_missing_quantities_are_one_list() -> None:
+    message = (
+        "no route can be decided: soh_capacity is missing: it needs (a; b); "
+        "soh_energy is missing: it needs c"
+    )
+    assert said("RETEST", rule("missing", "RETEST", "", message=message)) == (
+        "No route can be decided: no capacity SOH, no energy SOH; "
+        "what each needs is below."
+    )

@@ -180,7 +180,7 @@ class MappedReader:
             )
         header = preamble_facts(table.preamble, mapping.facts)
         given = Given(
-            header.get(mapping.unit_from, "") or path.stem,
+            header.get(mapping.unit_from, "") or path.stem.removesuffix(".bdf"),
             mapping.columns,
             mapping.only_these,
             mapping.sign,

@@ -30,6 +30,7 @@ def usage() -> Iterator[None]:
 
 def printable(text: str) -> str:
     """Return text without what would steer a terminal or break a line."""
+    text = text.replace("\N{NO-BREAK SPACE}", " ")
     return "".join(
         c if c.isprintable() else c.encode("unicode_escape").decode() for c in text
     )

@@ -257,6 +257,7 @@ def _summary(out: Output, rows: list[dict[str, Any]]) -> None:
 
     from battlife.grading import CLEARANCE_TEXT
     from battlife.pipeline.grade_rows import totals
+    from battlife.reports.wording import sentence
 
     table = Table(box=box.SIMPLE)
     for title in ("unit", "route", "SOH (capacity)", "capacity", "10 s resistance"):
@@ -279,7 +280,9 @@ def _summary(out: Output, rows: list[dict[str, Any]]) -> None:
     for row in rows:
         if row["status"] not in ("skipped", "duplicate"):
             name = row["unit"] or row["sources"][0]["path"]
-            out.text(f"{name}: {row['route'] or row['status']}: {why(row)}")
+            out.text(f"{name}: {row['route'] or row['status']}: {sentence(row)}")
+            if row["route"] == "RETEST":
+                _show_needs(out, row)
             if row["error"] and row["error"]["hint"]:
                 out.text(f"  hint: {row['error']['hint']}")
     out.text()
@@ -299,12 +302,9 @@ def _summary(out: Output, rows: list[dict[str, Any]]) -> None:
         out.text(CLEARANCE_TEXT)
 
 
-def why(row: Mapping[str, Any]) -> str:
-    """Return the reason a person reads first."""
-    if row["error"]:
-        return str(row["error"]["message"])
-    of_route = [r for r in row["reasons"] if r["route"] == row["route"]]
-    decisive = [r for r in of_route if r["outcome"] != "missing"]
-    shown = decisive or of_route or row["reasons"]
-    texts = [r["message"] or r["rule"] for r in shown]
-    return "; ".join(texts[:2])
+def _show_needs(out: Output, row: Mapping[str, Any]) -> None:
+    """Print what would settle it, one line for each thing that is lacking."""
+    for reason in row["reasons"]:
+        if reason["route"] == "RETEST":
+            for clause in reason["message"].split("; "):
+                out.text(f"  - {clause.removeprefix('no route can be decided: ')}")

@@ -379,3 +379,16 @@ def test_a_renamed_log_is_another_unit(tmp_path: Path) -> None:
     (row,) = lines(battlife("grade", second, "--json", cwd=tmp_path))
     assert (row["unit"], row["resumed"]) == ("cellB", False)
     assert row["sources"][0]["path"] == str(second)
+
+
+def test_a_loose_archive_is_copied_and_never_written_to(tmp_path: Path) -> None:
+    battlife("convert", LEAF, "-o", "loose.h5", cwd=tmp_path)
+    before = (tmp_path / "loose.h5").read_bytes()
+    done = battlife("grade", "loose.h5", "--json", cwd=tmp_path)
+    (row,) = lines(done)
+    assert row["status"] == "graded"
+    assert row["archive"].startswith("battlife-archives")
+    assert (tmp_path / "loose.h5").read_bytes() == before
+    again = lines(battlife("grade", "loose.h5", "--json", cwd=tmp_path))
+    assert again[0]["resumed"] is True
+    assert battlife("verify", "battlife-archives", cwd=tmp_path).returncode == 0

@@ -95,6 +95,13 @@ def append_evaluation(
 ) -> None:
     """Add an evaluation to an archive; what is there already never changes.
 
+    Parameters
+    ----------
+    path : the archive
+    evaluation : the next one of its unit
+    key : signs manifest and seal
+    ledger : add a line to the ledger of the folder
+
     Raises
     ------
     ArchiveError
@@ -113,7 +120,7 @@ def append_evaluation(
             _put_evaluation(file, evaluation)
             _put_manifest(file, part, key, _facts([evaluation]))
         block = _sealed(part, key)
-    if ledger and (path.parent / ledgers.NAME).exists():
+    if ledger:
         ledgers.append(path.parent, path, block, key)
 
 

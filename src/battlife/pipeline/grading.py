@@ -2,6 +2,8 @@
 
 import hashlib
 import json
+import os
+import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
@@ -37,7 +39,7 @@ from battlife.model import (
     Trace,
 )
 from battlife.pipeline.evaluate import Evaluated, evaluate, latest, with_sensor
-from battlife.pipeline.finding import Passed
+from battlife.pipeline.finding import Passed, has_ledger
 from battlife.pipeline.naming import safe_stem
 from battlife.pipeline.software import software_versions
 from battlife.pipeline.sources import Job, LoadOptions, Unit, load_job
@@ -101,7 +103,7 @@ def grade_job(job: Job, options: GradeOptions) -> tuple[UnitResult, ...]:
     """Grade the units of one job; errors become results, not exceptions."""
     try:
         if job.is_archive:
-            return _resume(job.files[0], options, {})
+            return _resume(_own_copy(job, options), options, {})
         key = _input_key(job, options)
         archive = _archived(options.archives, key)
         if archive is not None:
@@ -294,6 +296,32 @@ def _resume(
             _result(unit, evaluated, archive, current.operator, options.policy, True)
         )
     return tuple(results)
+
+
+def _own_copy(job: Job, options: GradeOptions) -> Path:
+    """Return the archive to add an evaluation to: sources are never written to.
+
+    One in a folder of archives is added to where it is; any other is copied into the
+    folder of archives first.
+    """
+    given = job.files[0]
+    if has_ledger(given.parent):
+        return given
+    require_seal(given)
+    target = options.archives / f"{given.stem}-{job.sha256[0][:16]}.h5"
+    if not target.exists():
+        part = target.with_name(f"{target.name}.{os.getpid()}.part")
+        try:
+            shutil.copyfile(given, part)
+            os.replace(part, target)
+        except OSError as error:
+            raise InputError(
+                f"{target}: cannot be written: {error.strerror}",
+                "choose another folder with --archives",
+            ) from error
+        finally:
+            part.unlink(missing_ok=True)
+    return target
 
 
 def _moved(trace: Trace, paths: Mapping[str, str]) -> Trace:

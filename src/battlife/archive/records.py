@@ -8,7 +8,7 @@ from enum import Enum
 from pathlib import Path
 from types import NoneType, UnionType
 from typing import Any, Union, get_args, get_origin, get_type_hints
-from urllib.parse import quote, unquote
+from urllib.parse import quote
 
 from battlife.errors import ArchiveError
 from battlife.model import Estimate, Grade, Pack, Trace
@@ -68,11 +68,6 @@ class Evaluation:
 def encoded(unit_id: str) -> str:
     """Return a unit id as a group name: percent-encoded, never "." or ".."."""
     return quote(unit_id, safe="").replace(".", "%2E")
-
-
-def decoded(name: str) -> str:
-    """Return the unit id behind a group name."""
-    return unquote(name)
 
 
 def to_text(value: object) -> str:

@@ -3,6 +3,7 @@
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 from collections.abc import Mapping
@@ -391,4 +392,33 @@ def test_a_loose_archive_is_copied_and_never_written_to(tmp_path: Path) -> None:
     assert (tmp_path / "loose.h5").read_bytes() == before
     again = lines(battlife("grade", "loose.h5", "--json", cwd=tmp_path))
     assert again[0]["resumed"] is True
+    assert battlife("verify", "battlife-archives", cwd=tmp_path).returncode == 0
+
+
+@pytest.mark.skipif(os.name != "posix", reason="signals are POSIX")
+def test_ctrl_c_keeps_what_is_finished(tmp_path: Path) -> None:
+    logs = tmp_path / "logs"
+    logs.mkdir()
+    for number in range(12):
+        content = LEAF.read_bytes() + b"\n" * (number + 1)
+        (logs / f"c{number:02d}.csv").write_bytes(content)
+    with subprocess.Popen(
+        [sys.executable, "-m", "battlife", "grade", "logs", "--json"],
+        cwd=tmp_path,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as run:
+        assert run.stdout is not None
+        first = run.stdout.readline()
+        run.send_signal(signal.SIGINT)
+        rest, said = run.communicate(timeout=60)
+    assert run.returncode == 130
+    assert "stopped" in said
+    assert "Traceback" not in said
+    done = [json.loads(line)["archive"] for line in (first + rest).splitlines()]
+    assert 0 < len(done) < 12
+    again = lines(battlife("grade", "logs", "--json", cwd=tmp_path))
+    assert len(again) == 12
+    assert {r["archive"] for r in again if r["resumed"]} >= set(done)
     assert battlife("verify", "battlife-archives", cwd=tmp_path).returncode == 0

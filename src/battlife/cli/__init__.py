@@ -72,8 +72,7 @@ def run(arguments: Sequence[str]) -> int:
             print(f"hint:  {error.hint}", file=sys.stderr)
         return error.exit_code
     except (KeyboardInterrupt, typer.Abort):
-        print("stopped; everything finished so far is kept", file=sys.stderr)
-        return INTERRUPTED
+        result = INTERRUPTED
     except Exception as error:
         # Usage errors of the command-line library carry their own text and code.
         show = getattr(error, "show", None)
@@ -82,4 +81,6 @@ def run(arguments: Sequence[str]) -> int:
             raise
         show()
         return int(code)
+    if result == INTERRUPTED:  # the command-line library turns Ctrl-C into this
+        print("stopped; everything finished so far is kept", file=sys.stderr)
     return result if isinstance(result, int) else 0

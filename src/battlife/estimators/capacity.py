@@ -20,6 +20,7 @@ from battlife.errors import EstimateError, InputError
 from battlife.estimators._declared import declared
 from battlife.estimators._discharges import Discharge, find_discharges
 from battlife.estimators._draft import DOUBTS, Draft, compared, temperature_remarks
+from battlife.estimators._endings import ends_seen
 from battlife.estimators._scales import resolution, top_voltage
 from battlife.estimators._step_rows import drafts_from_steps
 from battlife.estimators._uncertainty import (
@@ -127,7 +128,14 @@ class DischargeCapacity:
         if cutoff is None:
             cutoff = _programmed_cutoff(trace.column("voltage_v"), discharges)
         measure = _Measuring(trace, pack, cutoff, source, self.edges)
-        return tuple(measure.draft(k, d) for k, d in enumerate(discharges))
+        seen = (
+            ends_seen(trace, pack, discharges, measure.top_v)
+            if source == PROGRAMMED
+            else (True,) * len(discharges)
+        )
+        return tuple(
+            measure.draft(k, d, end_seen=seen[k]) for k, d in enumerate(discharges)
+        )
 
     def _finished(self, draft: Draft, trace: Trace, digest: str) -> Estimate:
         refused = bool(draft.refusals)
@@ -168,8 +176,12 @@ class _Measuring:
         self.voltage_step = resolution(self.voltage)
         self.top_v = top_voltage(trace)
 
-    def draft(self, index: int, found: Discharge) -> Draft:
-        """Return one discharge measured, or refused for what it is by itself."""
+    def draft(self, index: int, found: Discharge, *, end_seen: bool) -> Draft:
+        """Return one discharge measured, or refused for what it is by itself.
+
+        Without a stated cut-off a discharge whose end nothing shows (`end_seen`) may
+        be a part of one, unless its source declares it whole.
+        """
         if found.segment is None:
             return Draft(index, refusals=("no_samples",))
         empty = Draft(index, found.segment, found.begin, found.end)
@@ -207,6 +219,8 @@ class _Measuring:
         if np.isfinite(net) and net <= SMALLEST * (self.pack.nominal_ah or 0.0):
             refusals += ("implausibly_small",)
         stated = declared(self.trace, found)
+        if reached >= 0 and not end_seen and not stated.capacity_ah:
+            refusals += ("partial_discharge",)
         if stated.capacity_ah:
             conditions["source_capacity_ah"] = stated.capacity_ah
             qualifiers += tuple(r for r in refusals if r in DOUBTS)

@@ -32,6 +32,33 @@ for; older ones describe a unit that has aged since."""
 LOAD_TOLERANCE = 0.10
 DOUBTFUL = DOUBTS | {"unlike_neighbours", "voltage_recovers_above_cutoff"}
 """Remarks with which a capacity is reported but is no state of health."""
+UNSEEN = frozenset({"start_not_seen", "charge_not_seen"})
+"""Remarks that bar a state of health where no cut-off is stated either: then neither
+end of the discharge is known."""
+TEMPERATURE_CONDITIONS = (
+    "temperature_degc",
+    "ambient_temperature_degc",
+    "start_temperature_degc",
+    "mean_temperature_degc",
+)
+"""Conditions that state the temperature of a measurement, best first. A capacity test
+prescribes the chamber and the start; what a cell warms by under load is part of it."""
+
+
+def doubtful(estimate: Estimate) -> bool:
+    """Say whether a capacity is reported but is no state of health."""
+    reasons = set(estimate.reasons)
+    unbounded = "cutoff_not_stated" in reasons and not UNSEEN.isdisjoint(reasons)
+    return unbounded or not DOUBTFUL.isdisjoint(reasons)
+
+
+def temperature_of(estimate: Estimate) -> float | None:
+    """Return the temperature an estimate was measured at in degC, None if unknown."""
+    for name in TEMPERATURE_CONDITIONS:
+        value = estimate.conditions.get(name)
+        if isinstance(value, (int, float)) and value == value:
+            return float(value)
+    return None
 
 
 @dataclass(frozen=True)
@@ -76,7 +103,7 @@ def _soh(kind: _Kind, capacity: Sequence[Estimate], pack: Pack) -> Estimate:
         for e in capacity
         if e.status == "ok"
         and kind.measured in e.measurements
-        and DOUBTFUL.isdisjoint(e.reasons)
+        and not doubtful(e)
     ]
     if not usable:
         return _refused(kind, capacity[-1], pack, ("no_complete_discharge",))
@@ -129,18 +156,10 @@ def _chosen(usable: Sequence[Estimate], pack: Pack) -> Estimate:
     return usable[-1]
 
 
-def _condition_degc(estimate: Estimate) -> float | None:
-    for name in ("ambient_temperature_degc", "start_temperature_degc"):
-        value = estimate.conditions.get(name)
-        if isinstance(value, (int, float)):
-            return float(value)
-    return None
-
-
 def _away_k(estimate: Estimate, pack: Pack) -> float | None:
     """Return the distance from the reference temperature in K, None if unknown."""
     reference = REFERENCE_DEGC if pack.reference_degc is None else pack.reference_degc
-    degc = _condition_degc(estimate)
+    degc = temperature_of(estimate)
     return None if degc is None else abs(degc - reference)
 
 
@@ -160,7 +179,7 @@ def _alike(one: Estimate, other: Estimate) -> bool:
     a, b = (abs(v) if isinstance(v, (int, float)) else 0.0 for v in loads)
     if abs(a - b) > LOAD_TOLERANCE * max(a, b):
         return False
-    degc = [_condition_degc(e) for e in (one, other)]
+    degc = [temperature_of(e) for e in (one, other)]
     if degc[0] is None or degc[1] is None:
         return degc[0] is degc[1]
     return abs(degc[0] - degc[1]) <= TEMPERATURE_TOLERANCE_K

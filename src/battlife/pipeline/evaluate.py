@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 
 from battlife.errors import EstimateError
 from battlife.estimators import build
-from battlife.estimators.soh import DOUBTFUL, state_of_health
+from battlife.estimators.soh import doubtful, state_of_health, temperature_of
 from battlife.grading import Evidence, Policy, grade, hold_evidence
 from battlife.model import Estimate, Grade, Measurement, Pack, Trace
 
@@ -18,14 +18,6 @@ RECENT_PULSES = 20
 """Pulses from the end of the record that may speak for the unit as it is now."""
 REFERENCE_DEGC = 25.0
 """Where a unit states none: test methods ask for 25 degC (field facts, ISO 12405-4)."""
-TEMPERATURE_CONDITIONS = (
-    "temperature_degc",
-    "ambient_temperature_degc",
-    "start_temperature_degc",
-    "mean_temperature_degc",
-)
-"""Conditions that state the temperature of a measurement, best first. A capacity test
-prescribes the chamber and the start; what a cell warms by under load is part of it."""
 
 
 @dataclass(frozen=True)
@@ -172,7 +164,7 @@ def deciding(
             pulses.append(estimate)
             continue
         before = last.get(estimate.method)
-        if before is not None and _doubtful(estimate) and not _doubtful(before):
+        if before is not None and doubtful(estimate) and not doubtful(before):
             continue
         last[estimate.method] = estimate
     chosen = list(last.values())
@@ -199,23 +191,10 @@ def latest(
     }
 
 
-def _doubtful(estimate: Estimate) -> bool:
-    return not DOUBTFUL.isdisjoint(estimate.reasons)
-
-
 def _near_reference(estimate: Estimate, pack: Pack, policy: Policy) -> bool:
     degc = temperature_of(estimate)
     reference = REFERENCE_DEGC if pack.reference_degc is None else pack.reference_degc
     return degc is not None and abs(degc - reference) <= policy.reference_window_k
-
-
-def temperature_of(estimate: Estimate) -> float | None:
-    """Return the temperature an estimate was measured at in degC, None if unknown."""
-    for name in TEMPERATURE_CONDITIONS:
-        value = estimate.conditions.get(name)
-        if isinstance(value, (int, float)) and value == value:
-            return float(value)
-    return None
 
 
 def _evidence(

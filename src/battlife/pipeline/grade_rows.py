@@ -5,8 +5,8 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from battlife import __version__
 from battlife.grading import CLEARANCE_TEXT
+from battlife.estimators.soh import temperature_of
 from battlife.model import Clearance, Estimate, Measurement
-from battlife.pipeline.evaluate import temperature_of
 from battlife.pipeline.grading import UnitResult
 from battlife.pipeline.rows import (
     SCHEMA,

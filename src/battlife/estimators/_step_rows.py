@@ -1,10 +1,13 @@
 """Discharges of a source that has one row per step and no samples (Nebula)."""
 
+from dataclasses import replace
+
 import numpy as np
 
 from battlife.errors import EstimateError
 from battlife.estimators._draft import Draft, temperature_remarks
-from battlife.estimators._scales import finite_max
+from battlife.estimators._endings import AT_FLOOR, SAME_END, floor_of
+from battlife.estimators._scales import finite_max, top_voltage
 from battlife.estimators._uncertainty import (
     SECONDS_PER_HOUR,
     Sensor,
@@ -60,14 +63,24 @@ def drafts_from_steps(
     largest = finite_max(counted[rows]) if rows else float("nan")
     rows = [k for k in rows if not counted[k] < PULSE_SHARE * largest]
     cutoff_v, source = cutoff
-    if cutoff_v is None:
-        ends = steps.column("end_voltage_v")[rows]
-        ends = ends[np.isfinite(ends)]
-        cutoff_v = float(np.median(ends)) if ends.size else float("nan")
-    return tuple(
-        _draft(trace, pack, steps, row, index, cutoff_v, source)
-        for index, row in enumerate(rows)
-    )
+    ends = steps.column("end_voltage_v")[rows]
+    if cutoff_v is not None:
+        return tuple(
+            _draft(trace, pack, steps, row, index, cutoff_v, source)
+            for index, row in enumerate(rows)
+        )
+    known = ends[np.isfinite(ends)]
+    cutoff_v = float(np.median(known)) if known.size else float("nan")
+    floor_v = floor_of(pack, top_voltage(trace))
+    drafts = []
+    for index, row in enumerate(rows):
+        draft = _draft(trace, pack, steps, row, index, cutoff_v, source)
+        alike = np.abs(known - ends[index]) <= SAME_END * abs(ends[index])
+        refusals, remarks = draft.refusals, ("cutoff_not_stated", *draft.qualifiers)
+        if not ends[index] <= AT_FLOOR * floor_v and np.count_nonzero(alike) < 2:
+            refusals += ("partial_discharge", "cutoff_not_stated")
+        drafts.append(replace(draft, refusals=refusals, qualifiers=remarks))
+    return tuple(drafts)
 
 
 def _draft(

@@ -17,6 +17,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from battlife.errors import EstimateError, InputError
+from battlife.estimators._counted import counters_disagree
 from battlife.estimators._declared import declared
 from battlife.estimators._discharges import Discharge, find_discharges
 from battlife.estimators._draft import DOUBTS, Draft, compared, temperature_remarks
@@ -214,13 +215,15 @@ class _Measuring:
             found, reached, self.time, self.current, self.voltage, self.cutoff_v
         ):
             qualifiers += ("voltage_recovers_above_cutoff",)
+        if counters_disagree(self.trace, start, stop, charged, discharged):
+            qualifiers += ("counter_disagrees",)
         full, doubts = fullness(found, self.voltage, self.top_v)
         refusals += full
         if np.isfinite(net) and net <= SMALLEST * (self.pack.nominal_ah or 0.0):
             refusals += ("implausibly_small",)
         stated = declared(self.trace, found)
         if reached >= 0 and not end_seen and not stated.capacity_ah:
-            refusals += ("partial_discharge",)
+            refusals += ("partial_discharge", "cutoff_not_stated")
         if stated.capacity_ah:
             conditions["source_capacity_ah"] = stated.capacity_ah
             qualifiers += tuple(r for r in refusals if r in DOUBTS)

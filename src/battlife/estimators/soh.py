@@ -30,7 +30,11 @@ RECENT = 10
 """Discharges back from the last among which one at reference temperature is looked
 for; older ones describe a unit that has aged since."""
 LOAD_TOLERANCE = 0.10
-DOUBTFUL = DOUBTS | {"unlike_neighbours", "voltage_recovers_above_cutoff"}
+DOUBTFUL = DOUBTS | {
+    "counter_disagrees",
+    "unlike_neighbours",
+    "voltage_recovers_above_cutoff",
+}
 """Remarks with which a capacity is reported but is no state of health."""
 UNSEEN = frozenset({"start_not_seen", "charge_not_seen"})
 """Remarks that bar a state of health where no cut-off is stated either: then neither
@@ -43,6 +47,9 @@ TEMPERATURE_CONDITIONS = (
 )
 """Conditions that state the temperature of a measurement, best first. A capacity test
 prescribes the chamber and the start; what a cell warms by under load is part of it."""
+
+EXPLAINED = frozenset({"partial_discharge", "counter_disagrees", "cutoff_not_stated"})
+"""Findings on the last discharge that a refused state of health repeats."""
 
 
 def doubtful(estimate: Estimate) -> bool:
@@ -101,12 +108,12 @@ def _soh(kind: _Kind, capacity: Sequence[Estimate], pack: Pack) -> Estimate:
     usable = [
         e
         for e in capacity
-        if e.status == "ok"
-        and kind.measured in e.measurements
-        and not doubtful(e)
+        if e.status == "ok" and kind.measured in e.measurements and not doubtful(e)
     ]
     if not usable:
-        return _refused(kind, capacity[-1], pack, ("no_complete_discharge",))
+        last = capacity[-1]
+        why = tuple(r for r in last.reasons if r in EXPLAINED)
+        return _refused(kind, last, pack, ("no_complete_discharge", *why))
     chosen = _chosen(usable, pack)
     nominal = pack.nominal_ah if kind.reference == "nominal_ah" else pack.nominal_wh
     if not nominal or not np.isfinite(nominal) or nominal < 0:

@@ -103,6 +103,12 @@ def _refusals(estimates: Sequence[Estimate], pack: Pack) -> dict[str, str]:
     """Return in words why a state of health was refused, by quantity."""
     words = {
         "no_complete_discharge": "no discharge was complete and began from full",
+        "partial_discharge": "the last discharge may have been broken off, since "
+        "nothing at its end shows an empty unit",
+        "cutoff_not_stated": "no end-of-discharge voltage is stated (cutoff_v in "
+        "units.toml)",
+        "counter_disagrees": "the tester's own counter and the current disagree on "
+        "the last discharge",
         "no_reference_capacity": "the rated capacity is not known (--nominal-ah, or "
         "nominal_ah in units.toml)",
         "no_reference_energy": "the rated energy is not known (nominal_wh in "

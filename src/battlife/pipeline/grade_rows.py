@@ -4,8 +4,8 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 
 from battlife import __version__
-from battlife.grading import CLEARANCE_TEXT
 from battlife.estimators.soh import temperature_of
+from battlife.grading import CLEARANCE_TEXT
 from battlife.model import Clearance, Estimate, Measurement
 from battlife.pipeline.grading import UnitResult
 from battlife.pipeline.rows import (

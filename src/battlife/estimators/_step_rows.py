@@ -130,6 +130,12 @@ def _draft(
         "calibration": pack.calibration or "unknown",
     }
     ambient = value("ambient_temperature_degc")
+    stated = pack.test_degc
+    if stated is not None and not (
+        np.isfinite(ambient) or np.isfinite(value("start_temperature_degc"))
+    ):
+        ambient = stated
+        conditions["ambient_temperature_degc"] = stated
     condition = ambient if np.isfinite(ambient) else value("start_temperature_degc")
     remarks, reference = temperature_remarks(condition, pack)
     conditions |= reference

@@ -59,6 +59,9 @@ def conditions_of(
         "max_temperature_degc": scalar(float(seen.max())) if seen.size else None,
         "ambient_temperature_degc": _ambient(trace, found, window),
     }
+    if not seen.size and conditions["ambient_temperature_degc"] is None:
+        # What units.toml states stands in for a sensor, never against one.
+        conditions["ambient_temperature_degc"] = pack.test_degc
     counter = trace.columns.get("discharge_capacity_ah")
     if counter is not None:
         counted = float(counter[stop] - counter[found.before or start])

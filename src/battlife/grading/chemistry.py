@@ -119,7 +119,7 @@ def chemistry_reasons(
         stated = (
             f"chemistry {chemistry!r} is not one of {', '.join(CELL_LIMITS)}"
             if chemistry
-            else "the chemistry is not declared"
+            else "chemistry not stated: add chemistry to units.toml"
         )
         possible = possible_chemistries(chemistry, telling_v)
         reason = Reason(

@@ -321,14 +321,19 @@ def _unfit(policy: Policy, rule: Rule, found: Evidence, pack: Pack) -> str:
         return f"{rule.quantity} is in {found.unit!r}, the rule is in {rule.unit!r}"
     is_soh = rule.quantity.startswith("soh_")
     if is_soh and not 0.0 <= found.value <= SOH_MAX:
-        return f"{rule.quantity} of {100 * found.value:.0f} % has a wrong reference"
+        return (
+            f"{rule.quantity} of {100 * found.value:.0f} % has a wrong reference "
+            "(wrong_reference)"
+        )
     reference = REFERENCE_DEGC if pack.reference_degc is None else pack.reference_degc
     at = found.temperature_degc
     if not rule.at_reference:
         return ""
     if at is None:
-        # The estimators give the name soh_... only to what was measured at reference.
-        return "" if is_soh else f"{rule.quantity} was measured at unknown temperature"
+        return (
+            f"{rule.quantity} was measured at unknown temperature "
+            "(temperature_unknown): record one, or state test_degc in units.toml"
+        )
     entry = known(rule.quantity)
     again = f": {entry.settle}" if entry is not None else ""
     # A NaN fails the comparison and so is refused.

@@ -120,6 +120,21 @@ def known(quantity: str) -> Known | None:
     return QUANTITIES.get(quantity)
 
 
+def limits_of(quantity: str) -> tuple[float, float]:
+    """Return the least and the largest threshold a quantity can have, in its unit.
+
+    A fraction given in percent is the mistake this catches: 80 for 0.80.
+    """
+    entry = known(quantity)
+    if quantity == "resistance_growth":
+        return -1.0, 20.0
+    if entry is not None and entry.unit == "1":
+        return 0.0, 1.5
+    if entry is not None and entry.unit in ("V/d", "V", "ohm"):
+        return 0.0, 100.0
+    return -1e6, 1e6
+
+
 NOMINAL_CELL_V: Final[Mapping[str, float]] = MappingProxyType(
     {"LCO": 3.7, "NMC": 3.6, "NCA": 3.6, "LMO": 3.7, "LFP": 3.2, "LTO": 2.3}
 )

@@ -154,8 +154,9 @@ FLOORS: Final[Mapping[str, Floor]] = MappingProxyType(
 )
 
 STRICTEST: Final = (
-    "the chemistry is not declared, so this is the limit of the strictest it may be: "
-    "if it is another, declare chemistry in units.toml and grade again"
+    "chemistry not stated: add chemistry to units.toml; this is the limit of the "
+    "strictest it may be: if it is another, declare chemistry in units.toml and grade "
+    "again"
 )
 
 _STACK_ONLY = ("cell_count", "cell_spread", "fault_codes")

@@ -21,6 +21,10 @@ REST_C_RATE: Final = 1 / 50
 """Largest current of a rest relative to the rated capacity: at C/50 a cell sits within
 a few millivolts of its open-circuit voltage."""
 
+REST_OF_LOAD: Final = 0.1
+"""Largest current of a rest relative to the largest of the record, whatever the rated
+capacity: a test whose every current is below C/5 has no other rests than those."""
+
 REST_CURRENT_A: Final = 0.05
 """Largest current of a rest where the rated capacity is unknown, in A."""
 
@@ -105,15 +109,23 @@ def _cell_voltages(trace: Trace, pack: Pack) -> Floats | None:
     return None if voltage is None or n_cells is None else voltage[None, :] / n_cells
 
 
-def _rest_limit_a(pack: Pack) -> float:
-    return pack.nominal_ah * REST_C_RATE if pack.nominal_ah else REST_CURRENT_A
+def _rest_limit_a(trace: Trace, pack: Pack) -> float:
+    if not pack.nominal_ah:
+        return REST_CURRENT_A
+    limit_a = pack.nominal_ah * REST_C_RATE
+    current = np.abs(trace.columns.get("current_a", np.empty(0)))
+    current = current[np.isfinite(current)]
+    if not current.size:
+        return limit_a
+    # A rating that cannot be this unit's must not turn its load into a rest.
+    return min(limit_a, REST_OF_LOAD * float(current.max()))
 
 
 def _at_rest(trace: Trace, pack: Pack) -> Flags:
     current = trace.columns.get("current_a")
     if current is None:
         return np.zeros(trace.n_samples, dtype=np.bool_)
-    return np.asarray(np.abs(current) <= _rest_limit_a(pack))
+    return np.asarray(np.abs(current) <= _rest_limit_a(trace, pack))
 
 
 def _run_start_s(trace: Trace, rest: Flags) -> Floats:
@@ -138,7 +150,7 @@ def _voltage(
         resting = _min(cells[:, relaxed])
         current = trace.columns.get("current_a")
         if current is not None:
-            discharging = cells[:, current < -_rest_limit_a(pack)]
+            discharging = cells[:, current < -_rest_limit_a(trace, pack)]
             numbers = discharging[np.isfinite(discharging)]
             median = float(np.median(numbers)) if numbers.size else None
     return {

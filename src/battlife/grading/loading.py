@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from battlife.errors import InputError
-from battlife.grading.evidence import known
+from battlife.grading.evidence import known, limits_of
 from battlife.grading.floor import FLOORS, loosest
 from battlife.grading.policy import HoldLimit, Instrument, Policy, RouteRules, Rule
 from battlife.model import Route
@@ -202,7 +202,7 @@ def _rule(table: Any, where: str) -> Rule:
         code=code,
         quantity=quantity,
         op=op,
-        limit=_number(table, "limit", where, -1e12, 1e12),
+        limit=_number(table, "limit", where, *limits_of(quantity)),
         unit=unit,
         source=_text(table, "source", where),
         required=_flag(table, "required", where, True),

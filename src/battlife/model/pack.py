@@ -39,6 +39,8 @@ class Pack:
     cells_in_series : number of cells in series
     cutoff_v : end-of-discharge voltage of the unit in V
     reference_degc : temperature at which the rated capacity holds
+    test_degc : temperature at which the test was made, as declared; stands in where
+        the log has none
     sensor : standard uncertainties (k = 1) by quantity name, in its unit
     calibration : id of the calibration record behind `sensor`, "" if none
     """
@@ -52,6 +54,7 @@ class Pack:
     cells_in_series: int | None = None
     cutoff_v: float | None = None
     reference_degc: float | None = None
+    test_degc: float | None = None
     manufactured: date | None = None
     origin: str = ""
     damage: tuple[str, ...] = ()

@@ -119,7 +119,9 @@ def _refusals(estimates: Sequence[Estimate], pack: Pack) -> dict[str, str]:
     found: dict[str, str] = {}
     for estimate in estimates:
         if estimate.method.startswith("soh_") and estimate.status != "ok":
-            told = [words[code] for code in estimate.reasons if code in words]
+            told = [
+                f"{words[code]} ({code})" for code in estimate.reasons if code in words
+            ]
             if told:
                 found[estimate.method] = "; ".join(told)
     return found

@@ -30,7 +30,13 @@ __all__ = [
 ]
 
 _TEXT_KEYS: Final = ("chemistry", "maker", "origin", "calibration")
-_NUMBER_KEYS: Final = ("nominal_ah", "nominal_wh", "cutoff_v", "reference_degc")
+_NUMBER_KEYS: Final = (
+    "nominal_ah",
+    "nominal_wh",
+    "cutoff_v",
+    "reference_degc",
+    "test_degc",
+)
 _UNIT_KEYS: Final = frozenset(
     {
         "id",
@@ -311,6 +317,7 @@ def _record(row: Mapping[str, Any], where: str, folder: Path) -> UnitRecord:
         nominal_wh=numbers["nominal_wh"],
         cutoff_v=numbers["cutoff_v"],
         reference_degc=numbers["reference_degc"],
+        test_degc=numbers["test_degc"],
         **{k: _text(row, k, where) for k in _TEXT_KEYS},  # type: ignore[arg-type]  # keys of Pack that hold text
     )
     files = row.get("files")

@@ -4,13 +4,13 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from support import DATASETS
 
 from battlife.errors import InputError
 from battlife.grading import load_policy, parse_policy
 from battlife.model import Pack, Route
 from battlife.pipeline.evaluate import evaluate
 from battlife.readers import read
+from support import DATASETS
 
 LEAF = DATASETS / "demo" / "leaf_ornl" / "1C-Discharge-Bitrode-data.csv"
 SHIPPED = Path(__file__).parents[3] / "src/battlife/grading/default_policy.toml"

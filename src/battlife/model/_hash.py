@@ -20,7 +20,7 @@ def trace_sha256(trace: Trace) -> str:
     def add(name: str, array: npt.NDArray[np.generic]) -> None:
         values = np.ascontiguousarray(array, dtype=array.dtype.newbyteorder("<"))
         digest.update(f"{name}:{values.dtype.str}:{values.shape};".encode())
-        digest.update(values.tobytes())
+        digest.update(values.data)  # no copy: a column may exceed memory
 
     start = trace.start_utc.isoformat() if trace.start_utc else ""
     digest.update(f"battlife trace 1;{trace.unit_id};{start};".encode())

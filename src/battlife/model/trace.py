@@ -23,6 +23,9 @@ STEP_KINDS: Final[tuple[str, ...]] = (
 )
 """What a step does; a StepTable stores the index into this tuple."""
 
+CHECK_WINDOW: Final = 1 << 18
+"""Samples looked at at a time."""
+
 STEP_COLUMNS: Final[Mapping[str, str]] = MappingProxyType(
     {
         "start_s": "s",
@@ -176,19 +179,8 @@ class Trace:
         time_s = frozen_floats(self.time_s)
         if time_s.ndim != 1:
             raise InputError(f"time must be one-dimensional, not {time_s.ndim}-D")
-        if not np.isfinite(time_s).all():
-            row = int(np.flatnonzero(~np.isfinite(time_s))[0])
-            raise InputError(f"time is not a number at sample {row}")
         starts = _checked_segments(self.segment_start, time_s.size)
-        decreasing = np.flatnonzero(np.diff(time_s) < 0) + 1
-        inside = decreasing[~np.isin(decreasing, starts)]
-        if inside.size:
-            row = int(inside[0])
-            raise InputError(
-                f"time goes back within a segment at sample {row}: "
-                f"{time_s[row - 1]:g} s, then {time_s[row]:g} s",
-                "a reader must start a segment where time goes back",
-            )
+        _check_clock(time_s, starts)
         columns = {
             name: _checked_column(name, values, time_s.size)
             for name, values in self.columns.items()
@@ -245,6 +237,29 @@ class Trace:
         base = fields.pop("provenance", self.provenance)
         assert isinstance(base, Provenance)
         return replace(self, provenance=base.with_step(step), **fields)  # type: ignore[arg-type]
+
+
+def _check_clock(time_s: Column, starts: IndexColumn) -> None:
+    """Raise unless time is finite and never decreases within a segment.
+
+    By window, because a column may be mapped from a file larger than memory.
+    """
+    for begin in range(0, time_s.size, CHECK_WINDOW):
+        # One sample before the window, so that no step between two is missed.
+        first = max(begin - 1, 0)
+        window = time_s[first : begin + CHECK_WINDOW]
+        bad = np.flatnonzero(~np.isfinite(window))
+        if bad.size:
+            raise InputError(f"time is not a number at sample {first + int(bad[0])}")
+        decreasing = np.flatnonzero(np.diff(window) < 0) + 1 + first
+        inside = decreasing[~np.isin(decreasing, starts)]
+        if inside.size:
+            row = int(inside[0])
+            raise InputError(
+                f"time goes back within a segment at sample {row}: "
+                f"{time_s[row - 1]:g} s, then {time_s[row]:g} s",
+                "a reader must start a segment where time goes back",
+            )
 
 
 def _checked_segments(starts: npt.ArrayLike, n: int) -> IndexColumn:

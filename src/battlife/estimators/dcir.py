@@ -285,6 +285,11 @@ class _Measuring:
             column = self.trace.columns.get(name)
             value = float(column[pulse.before]) if column is not None else np.nan
             conditions[name] = scalar(value)
+        if all(
+            conditions[name] is None
+            for name in ("temperature_degc", "ambient_temperature_degc")
+        ):
+            conditions["ambient_temperature_degc"] = self.pack.test_degc
         if self.pack.nominal_ah:
             rate = abs(float(np.median(current))) / self.pack.nominal_ah
             conditions["c_rate"] = scalar(rate)

@@ -25,6 +25,10 @@ REST_OF_LOAD: Final = 0.1
 """Largest current of a rest relative to the largest of the record, whatever the rated
 capacity: a test whose every current is below C/5 has no other rests than those."""
 
+LOAD_A: Final = 1.0
+"""Below this the largest current of a record may be the offset of an ammeter at rest,
+which tells no load and leaves the rated capacity to say what rest is."""
+
 REST_CURRENT_A: Final = 0.05
 """Largest current of a rest where the rated capacity is unknown, in A."""
 
@@ -115,10 +119,10 @@ def _rest_limit_a(trace: Trace, pack: Pack) -> float:
     limit_a = pack.nominal_ah * REST_C_RATE
     current = np.abs(trace.columns.get("current_a", np.empty(0)))
     current = current[np.isfinite(current)]
-    if not current.size:
+    if not current.size or current.max() < LOAD_A:
         return limit_a
     # A rating that cannot be this unit's must not turn its load into a rest.
-    return min(limit_a, REST_OF_LOAD * float(current.max()))
+    return min(limit_a, max(REST_CURRENT_A, REST_OF_LOAD * float(current.max())))
 
 
 def _at_rest(trace: Trace, pack: Pack) -> Flags:

@@ -8,6 +8,7 @@ import pytest
 from simulated_cells import PACK, cycle, trace_of
 
 from battlife.estimators.capacity import DischargeCapacity
+from battlife.estimators.dcir import PulseResistance
 from battlife.estimators.soh import doubtful, state_of_health
 from battlife.model import STEP_KINDS, Estimate, Pack, StepTable, Trace
 from battlife.readers import read
@@ -118,3 +119,22 @@ def test_a_counter_that_agrees_or_restarts_bars_nothing():
             replace(trace, columns=columns), PACK
         )
         assert found[0].reasons == ()
+
+
+def test_a_declared_temperature_stands_in_for_a_sensor_and_never_against_one():
+    pack = replace(PACK, test_degc=4.0)
+    for degc, expected in ((None, 4.0), (25.0, None)):
+        (found,) = DischargeCapacity(cutoff_v=2.6).estimate(
+            trace_of(cycle(), degc=degc), pack
+        )
+        assert found.conditions["ambient_temperature_degc"] == expected
+        away = "not_at_reference_temperature" in found.reasons
+        assert away == (degc is None)
+
+
+def test_a_declared_temperature_is_that_of_a_resistance_too():
+    pack = replace(PACK, test_degc=4.0)
+    for degc, expected in ((None, 4.0), (25.0, None)):
+        trace = trace_of(cycle(), degc=degc)
+        found = PulseResistance(times_s=(10.0,)).estimate(trace, pack)
+        assert {e.conditions["ambient_temperature_degc"] for e in found} == {expected}

@@ -28,6 +28,7 @@ nominal_wh = 7.4
 cells_in_series = 1
 cutoff_v = 2.7
 reference_degc = 24
+test_degc = 23.5
 manufactured = 2007-01-01
 damage = ["dented"]
 sensor = { voltage_v = 0.001, current_a = 0.005 }
@@ -79,6 +80,7 @@ def test_the_example_of_the_contract(tmp_path: Path) -> None:
     assert (pack.id, pack.chemistry, pack.nominal_ah) == ("B0045", "LCO", 2.0)
     assert (pack.nominal_wh, pack.cells_in_series) == (7.4, 1)
     assert (pack.cutoff_v, pack.reference_degc) == (2.7, 24.0)
+    assert pack.test_degc == 23.5
     assert pack.manufactured == date(2007, 1, 1)
     assert pack.damage == ("dented",)
     assert pack.sensor == {"voltage_v": 0.001, "current_a": 0.005}

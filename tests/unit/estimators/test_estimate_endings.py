@@ -135,6 +135,6 @@ def test_a_declared_temperature_stands_in_for_a_sensor_and_never_against_one():
 def test_a_declared_temperature_is_that_of_a_resistance_too():
     pack = replace(PACK, test_degc=4.0)
     for degc, expected in ((None, 4.0), (25.0, None)):
-        trace = trace_of(cycle(), degc=degc)
+        trace = trace_of(cycle(dt_s=1.0), dt_s=1.0, degc=degc)
         found = PulseResistance(times_s=(10.0,)).estimate(trace, pack)
         assert {e.conditions["ambient_temperature_degc"] for e in found} == {expected}

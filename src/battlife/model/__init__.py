@@ -1,10 +1,26 @@
-"""Frozen data: Trace, Pack, Estimate, Grade, and the interfaces between layers."""
+"""Frozen data: Frame, Trace, Pack, Estimate, Grade; interfaces between layers."""
 
 from battlife.model._arrays import Column, IndexColumn, frozen_floats, frozen_indices
 from battlife.model._hash import trace_sha256
 from battlife.model.estimate import Estimate, Measurement, Scalar
+from battlife.model.frame import (
+    SIMULATED_DATA,
+    SIMULATED_ID,
+    SIMULATED_LINE,
+    Direction,
+    Frame,
+    is_simulated,
+)
 from battlife.model.grade import Clearance, Grade, Outcome, Reason, Route
-from battlife.model.interfaces import Estimator, Reader
+from battlife.model.interfaces import (
+    Decoder,
+    Driver,
+    Estimator,
+    FrameLog,
+    FrameReader,
+    Reader,
+    WireProtocol,
+)
 from battlife.model.pack import Cell, Module, Pack
 from battlife.model.provenance import (
     HEADER_KEYS,
@@ -14,6 +30,16 @@ from battlife.model.provenance import (
     Source,
     Step,
 )
+from battlife.model.reading import (
+    VALUE_KINDS,
+    VENDORS,
+    Reading,
+    Readings,
+    Rejected,
+    Value,
+    merge,
+)
+from battlife.model.request import Allow, Request
 from battlife.model.trace import (
     STEP_COLUMNS,
     STEP_KINDS,
@@ -24,13 +50,25 @@ from battlife.model.trace import (
 
 __all__ = [
     "HEADER_KEYS",
+    "SIMULATED_DATA",
+    "SIMULATED_ID",
+    "SIMULATED_LINE",
     "STEP_COLUMNS",
     "STEP_KINDS",
+    "VALUE_KINDS",
+    "VENDORS",
+    "Allow",
     "Cell",
     "Clearance",
     "Column",
+    "Decoder",
+    "Direction",
+    "Driver",
     "Estimate",
     "Estimator",
+    "Frame",
+    "FrameLog",
+    "FrameReader",
     "Grade",
     "IndexColumn",
     "Measurement",
@@ -40,7 +78,11 @@ __all__ = [
     "Pack",
     "Provenance",
     "Reader",
+    "Reading",
+    "Readings",
     "Reason",
+    "Rejected",
+    "Request",
     "Route",
     "Scalar",
     "Severity",
@@ -49,7 +91,11 @@ __all__ = [
     "Step",
     "StepTable",
     "Trace",
+    "Value",
+    "WireProtocol",
     "frozen_floats",
     "frozen_indices",
+    "is_simulated",
+    "merge",
     "trace_sha256",
 ]

@@ -1,0 +1,1 @@
+"""Ways to move bytes: serial lines and CAN buses, gated, polled, probed."""

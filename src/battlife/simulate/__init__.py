@@ -1,0 +1,1 @@
+"""Simulated devices with encoders of their own, behind real transports."""

@@ -1,0 +1,479 @@
+"""Limits and readings in, alarms out; pure, with the time of the readings.
+
+The rules:
+
+- Cell voltage and temperature: each cell and sensor by itself, at its limit or beyond.
+- Temperature rate: a sensor that rises, within any 60 s, by more than the limit allows
+  in 60 s. A sensor's coarse step alone is no rate, and a runaway needs no 60 s.
+- Spread: highest less lowest cell, of cells heard lately.
+- Missing cells: fewer cells of a unit heard lately than `n_cells`, after every device
+  had time for its first three rounds.
+- Silence: no right message of a device for `silence_s`.
+- Stuck: every voltage of a device unchanged for `silence_s` and ten answers while it
+  says that at least 1 A flows (at rest constant voltages are right); or one cell
+  unchanged while the median of the others moved by 30 mV.
+- A critical fault code, until the same message comes without it.
+
+An alarm ends when the value is back by a margin, so that noise does not make many.
+"""
+
+import math
+from collections import deque
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from statistics import median
+from typing import Final
+
+from battlife.model import Reading
+from battlife.recording.rig import Limits
+
+CRITICAL_FAULT: Final = "critical_fault_code"
+RATE_WINDOW_S: Final = 60.0
+RATE_STEP_S: Final = 1.0
+"""Temperatures kept for the rate are at least this far apart."""
+ROUNDS: Final = 3
+"""Rounds after which a cell not heard again is missing."""
+STUCK_ANSWERS: Final = 10
+STUCK_CURRENT_A: Final = 1.0
+STUCK_MOVE_V: Final = 0.030
+"""Well above the resolution (1 to 10 mV) and noise of any of the BMSs."""
+BACK_V: Final = 0.010
+BACK_SPREAD_V: Final = 0.002
+BACK_K: Final = 1.0
+BACK_RATE: Final = 0.9
+
+
+@dataclass(frozen=True)
+class Watched:
+    """One device: name, the unit it measures, s between two questions."""
+
+    name: str
+    unit_id: str
+    period_s: float
+
+
+@dataclass(frozen=True)
+class Alarm:
+    """One limit that was passed.
+
+    Attributes
+    ----------
+    code : cell_over_voltage, cell_under_voltage, over_temperature, temperature_rate,
+        cell_spread, missing_cells, silence, stuck, critical_fault_code
+    device : name in the rig
+    unit_id : unit under test
+    which : "cell 12", "sensor 3", the fault, or ""
+    value, limit : in `unit`, NaN where there is no number
+    started_s : s since the start of the recording
+    ended_s : the same, None while it lasts
+    """
+
+    code: str
+    device: str
+    unit_id: str
+    which: str
+    value: float
+    limit: float
+    unit: str
+    started_s: float
+    ended_s: float | None = None
+
+    @property
+    def message(self) -> str:
+        """What happened, for a screen or a record."""
+        words = " ".join(filter(None, (self.device, self.which)))
+        text = f"{words}: {self.code.replace('_', ' ')}"
+        if not math.isnan(self.value):
+            text += f" {self.value:.6g} {self.unit} (limit {self.limit:.6g})"
+        return text
+
+
+@dataclass
+class _State:
+    """What is known of one device."""
+
+    watched: Watched
+    cells: list[float] = field(default_factory=list)
+    cell_s: list[float] = field(default_factory=list)
+    reference: list[tuple[float, float]] = field(default_factory=list)
+    """Per cell: its value when it last changed, and the median of all then."""
+    temperatures: list[deque[tuple[float, float]]] = field(default_factory=list)
+    heard_s: float = 0.0
+    current_a: float = math.nan
+    voltage_v: float = math.nan
+    moved_s: float = 0.0
+    unchanged: int = 0
+    faults: dict[str, set[str]] = field(default_factory=dict)
+
+
+class AlarmWatch:
+    """Watches the readings of a rig.
+
+    Parameters
+    ----------
+    limits : what is watched
+    devices : of the rig
+    """
+
+    def __init__(self, limits: Limits, devices: Sequence[Watched]) -> None:
+        self._limits = limits
+        self._states = {d.name: _State(d) for d in devices}
+        self._active: dict[tuple[str, str, str], Alarm] = {}
+
+    @property
+    def active(self) -> tuple[Alarm, ...]:
+        """Alarms that last."""
+        return tuple(self._active.values())
+
+    def feed(self, device: str, reading: Reading) -> list[Alarm]:
+        """Return the alarms that a reading begins or ends."""
+        state = self._states[device]
+        now_s = reading.time_s
+        state.heard_s = max(now_s, state.heard_s)
+        changes: list[Alarm] = []
+        self._set(changes, state, "silence", "", False, now_s)
+        cells = _vector(reading.values.get("cell_voltage_v"))
+        current = reading.values.get("current_a")
+        if isinstance(current, float):
+            state.current_a = current
+        self._take_voltages(changes, state, cells, reading, now_s)
+        self._check_cells(changes, state, cells, now_s)
+        temperatures = _vector(reading.values.get("temperature_degc"))
+        self._check_temperatures(changes, state, temperatures, now_s)
+        self._check_faults(changes, state, reading)
+        return changes
+
+    def tick(self, now_s: float) -> list[Alarm]:
+        """Return the alarms that the passing of time alone begins or ends."""
+        changes: list[Alarm] = []
+        silence_s = self._limits.silence_s
+        for state in self._states.values():
+            if silence_s is not None:
+                quiet_s = now_s - state.heard_s
+                if quiet_s > silence_s:
+                    self._set(
+                        changes,
+                        state,
+                        "silence",
+                        "",
+                        True,
+                        now_s,
+                        quiet_s,
+                        silence_s,
+                        "s",
+                    )
+        if self._limits.n_cells is not None:
+            self._check_missing(changes, self._limits.n_cells, now_s)
+        return changes
+
+    def _take_voltages(
+        self,
+        changes: list[Alarm],
+        state: _State,
+        cells: Sequence[float],
+        reading: Reading,
+        now_s: float,
+    ) -> None:
+        """Learn the voltages; tell those that do not move though they should."""
+        pack = reading.values.get("voltage_v")
+        pack_v = pack if isinstance(pack, float) else math.nan
+        if not cells and math.isnan(pack_v):
+            return
+        moved = pack_v != state.voltage_v and not math.isnan(pack_v)
+        if not math.isnan(pack_v):
+            state.voltage_v = pack_v
+        grown = len(cells) - len(state.cells)
+        if grown > 0:
+            state.cells += [math.nan] * grown
+            state.cell_s += [-math.inf] * grown
+            state.reference += [(math.nan, math.nan)] * grown
+        changed = []
+        for i, value in enumerate(cells):
+            if math.isnan(value):
+                continue
+            if value != state.cells[i]:
+                changed.append(i)
+            state.cells[i], state.cell_s[i] = value, now_s
+        if changed or moved or not abs(state.current_a) >= STUCK_CURRENT_A:
+            state.moved_s, state.unchanged = now_s, 0
+        else:
+            state.unchanged += 1
+        self._check_stuck(changes, state, changed, now_s)
+
+    def _check_stuck(
+        self,
+        changes: list[Alarm],
+        state: _State,
+        changed: Sequence[int],
+        now_s: float,
+    ) -> None:
+        silence_s = self._limits.silence_s
+        if silence_s is None:
+            return
+        still_s = now_s - state.moved_s
+        stuck = still_s > silence_s and state.unchanged >= STUCK_ANSWERS
+        if stuck or state.unchanged == 0:
+            which = "all voltages"
+            self._set(
+                changes, state, "stuck", which, stuck, now_s, still_s, silence_s, "s"
+            )
+        known = [v for v in state.cells if not math.isnan(v)]
+        if len(known) < 3:
+            return
+        middle = median(known)
+        for i in changed:
+            state.reference[i] = (state.cells[i], middle)
+            self._set(changes, state, "stuck", f"cell {i + 1}", False, now_s)
+        fresh = set(changed)
+        for i, (_, then) in enumerate(state.reference):
+            if i not in fresh and abs(middle - then) >= STUCK_MOVE_V:
+                self._set(
+                    changes,
+                    state,
+                    "stuck",
+                    f"cell {i + 1}",
+                    state.cell_s[i] > now_s - self._age_s(state),
+                    now_s,
+                    abs(middle - then),
+                    STUCK_MOVE_V,
+                    "V",
+                )
+
+    def _check_cells(
+        self,
+        changes: list[Alarm],
+        state: _State,
+        cells: Sequence[float],
+        now_s: float,
+    ) -> None:
+        limits = self._limits
+        for i, value in enumerate(cells):
+            if math.isnan(value):
+                continue
+            which = f"cell {i + 1}"
+            high, low = limits.cell_voltage_max_v, limits.cell_voltage_min_v
+            if high is not None:
+                self._level(
+                    changes,
+                    state,
+                    "cell_over_voltage",
+                    which,
+                    value,
+                    high,
+                    high - BACK_V,
+                    "V",
+                    now_s,
+                )
+            if low is not None:
+                self._level(
+                    changes,
+                    state,
+                    "cell_under_voltage",
+                    which,
+                    value,
+                    low,
+                    low + BACK_V,
+                    "V",
+                    now_s,
+                )
+        if limits.cell_spread_max_v is not None and cells:
+            fresh = self._fresh(state, now_s)
+            if len(fresh) > 1:
+                self._level(
+                    changes,
+                    state,
+                    "cell_spread",
+                    "",
+                    max(fresh) - min(fresh),
+                    limits.cell_spread_max_v,
+                    limits.cell_spread_max_v - BACK_SPREAD_V,
+                    "V",
+                    now_s,
+                )
+
+    def _check_temperatures(
+        self,
+        changes: list[Alarm],
+        state: _State,
+        values: Sequence[float],
+        now_s: float,
+    ) -> None:
+        high = self._limits.temperature_max_degc
+        rate = self._limits.temperature_rate_max_k_per_min
+        while len(state.temperatures) < len(values):
+            state.temperatures.append(deque())
+        for i, value in enumerate(values):
+            if math.isnan(value):
+                continue
+            which = f"sensor {i + 1}"
+            if high is not None:
+                self._level(
+                    changes,
+                    state,
+                    "over_temperature",
+                    which,
+                    value,
+                    high,
+                    high - BACK_K,
+                    "degC",
+                    now_s,
+                )
+            if rate is not None:
+                rise = _rise(state.temperatures[i], now_s, value)
+                allowed = rate * RATE_WINDOW_S / 60.0
+                self._level(
+                    changes,
+                    state,
+                    "temperature_rate",
+                    which,
+                    rise * 60.0 / RATE_WINDOW_S,
+                    math.nextafter(allowed, math.inf),
+                    BACK_RATE * rate,
+                    "K/min",
+                    now_s,
+                )
+
+    def _check_faults(
+        self, changes: list[Alarm], state: _State, reading: Reading
+    ) -> None:
+        now = {n.message for n in reading.notices if n.code == CRITICAL_FAULT}
+        before = state.faults.get(reading.message, set())
+        for which in sorted(now | before):
+            on = which in now
+            self._set(changes, state, CRITICAL_FAULT, which, on, reading.time_s)
+        if now or before:
+            state.faults[reading.message] = now
+
+    def _check_missing(self, changes: list[Alarm], n_cells: int, now_s: float) -> None:
+        units: dict[str, list[_State]] = {}
+        for state in self._states.values():
+            units.setdefault(state.watched.unit_id, []).append(state)
+        for states in units.values():
+            if now_s < max(self._age_s(s) for s in states):
+                continue
+            found, state = max(
+                ((len(self._fresh(s, now_s)), s) for s in states), key=lambda p: p[0]
+            )
+            short = found < n_cells
+            self._set(
+                changes,
+                states[0],
+                "missing_cells",
+                "",
+                short,
+                now_s,
+                float(found),
+                float(n_cells),
+                "cells",
+            )
+
+    def _age_s(self, state: _State) -> float:
+        """Return s after which a cell that was not heard again is missing."""
+        return max(ROUNDS * state.watched.period_s, self._limits.silence_s or 5.0)
+
+    def _fresh(self, state: _State, now_s: float) -> list[float]:
+        oldest = now_s - self._age_s(state)
+        pairs = zip(state.cells, state.cell_s, strict=True)
+        return [v for v, when in pairs if when >= oldest]
+
+    def _level(
+        self,
+        changes: list[Alarm],
+        state: _State,
+        code: str,
+        which: str,
+        value: float,
+        limit: float,
+        back: float,
+        unit: str,
+        now_s: float,
+    ) -> None:
+        """Begin at `limit`, end beyond `back`, which lies on the safe side of it."""
+        upper = back <= limit
+        if value >= limit if upper else value <= limit:
+            self._set(changes, state, code, which, True, now_s, value, limit, unit)
+        elif value < back if upper else value > back:
+            self._set(changes, state, code, which, False, now_s)
+
+    def _set(
+        self,
+        changes: list[Alarm],
+        state: _State,
+        code: str,
+        which: str,
+        on: bool,
+        now_s: float,
+        value: float = math.nan,
+        limit: float = math.nan,
+        unit: str = "",
+    ) -> None:
+        watched = state.watched
+        key = (watched.name, code, which)
+        active = self._active.get(key)
+        if on and active is None:
+            alarm = Alarm(
+                code, watched.name, watched.unit_id, which, value, limit, unit, now_s
+            )
+            self._active[key] = alarm
+            changes.append(alarm)
+        elif not on and active is not None:
+            del self._active[key]
+            changes.append(replace(active, ended_s=now_s))
+
+
+def alarms_of(
+    limits: Limits,
+    devices: Sequence[Watched],
+    readings: Iterable[tuple[str, Reading]],
+) -> list[Alarm]:
+    """Return every alarm that readings in order raise, each at its latest state.
+
+    Parameters
+    ----------
+    readings : name of the device in the rig, and what it said
+    """
+    watch = AlarmWatch(limits, devices)
+    found: dict[tuple[str, str, str, float], Alarm] = {}
+    for device, reading in readings:
+        for alarm in [*watch.tick(reading.time_s), *watch.feed(device, reading)]:
+            found[_key(alarm)] = alarm
+    return list(found.values())
+
+
+def _key(alarm: Alarm) -> tuple[str, str, str, float]:
+    return alarm.device, alarm.code, alarm.which, alarm.started_s
+
+
+def _vector(value: object) -> Sequence[float]:
+    return value if isinstance(value, tuple) else ()
+
+
+def _rise(kept: deque[tuple[float, float]], now_s: float, value: float) -> float:
+    """Return how far a temperature lies above its lowest of the last window, in K."""
+    while kept and kept[0][0] < now_s - RATE_WINDOW_S:
+        kept.popleft()
+    lowest = min((v for _, v in kept), default=value)
+    if not kept or now_s - kept[-1][0] >= RATE_STEP_S:
+        kept.append((now_s, value))
+    elif value < kept[-1][1]:
+        kept[-1] = (kept[-1][0], value)
+    return max(value - lowest, 0.0)
+
+
+def as_facts(alarm: Alarm) -> Mapping[str, object]:
+    """Return an alarm as the JSON object of journal, archive and command line."""
+
+    def number(value: float) -> float | None:
+        return None if math.isnan(value) else value
+
+    return {
+        "code": alarm.code,
+        "device": alarm.device,
+        "unit_id": alarm.unit_id,
+        "which": alarm.which,
+        "value": number(alarm.value),
+        "limit": number(alarm.limit),
+        "unit": alarm.unit,
+        "started_s": alarm.started_s,
+        "ended_s": alarm.ended_s,
+    }

@@ -84,13 +84,17 @@ class Summary:
     Attributes
     ----------
     ended : True if the recording ended in order
+    reason : why it ended, "" if a crash cut it off
     tail_bytes : bytes behind the last whole block, not used
     events : as the recorder wrote them, at most :data:`MAX_EVENTS`
     gives : names of columns by device
     rejected : messages that were not right, by device
+    lost : frames lost by channel, as the drivers counted
+    timeouts : questions without an answer, by device
     """
 
     ended: bool = False
+    reason: str = ""
     tail_bytes: int = 0
     n_frames: int = 0
     n_events: int = 0
@@ -100,6 +104,21 @@ class Summary:
     events: list[dict[str, Any]] = field(default_factory=list)
     gives: dict[str, set[str]] = field(default_factory=dict)
     rejected: dict[str, int] = field(default_factory=dict)
+    lost: dict[str, int] = field(default_factory=dict)
+    timeouts: dict[str, int] = field(default_factory=dict)
+
+    def take_event(self, block: Block) -> None:
+        """Keep an event, or the counts that one or the end carries."""
+        facts = block.json()
+        if block.kind is BlockKind.END:
+            self.reason = str(facts.get("reason", ""))
+        if block.kind is BlockKind.END or facts.get("event") == "counts":
+            self.lost.update(_counts(facts, "lost"))
+            self.timeouts.update(_counts(facts, "timeouts"))
+            return
+        self.n_events += 1
+        if len(self.events) < MAX_EVENTS:
+            self.events.append(facts)
 
 
 def wire_facts(protocol: WireProtocol) -> dict[str, object]:
@@ -258,10 +277,8 @@ def summarise(path: Path, folder: Path) -> Summary:
         if abs(step_s) > abs(found.clock_step_s):
             found.clock_step_s = step_s
         found.duration_s = max(found.duration_s, elapsed_s)
-        if block.kind is BlockKind.EVENT:
-            found.n_events += 1
-            if len(found.events) < MAX_EVENTS:
-                found.events.append(block.json())
+        if block.kind in (BlockKind.EVENT, BlockKind.END):
+            found.take_event(block)
         for frame in replay.frames(block):
             found.n_frames += 1
             marks.feed(frame)
@@ -426,17 +443,11 @@ def _notices(summary: Summary, devices: list[JournalDevice]) -> tuple[Notice, ..
         )
     names = {d.name for d in devices}
     channels = {d.channel for d in devices}
-    losses: dict[str, int] = {}
     gaps: dict[str, list[float]] = {}
-    timeouts: dict[str, int] = {}
     for event in summary.events:
         kind = event.get("event")
         if kind == "gap" and event.get("channel") in channels:
             gaps.setdefault(str(event["channel"]), []).append(_seconds(event))
-        elif kind == "lost" and event.get("channel") in channels:
-            losses[str(event["channel"])] = int(event.get("n_lost", 0))
-        elif kind == "timeouts" and event.get("device") in names:
-            timeouts[str(event["device"])] = int(event.get("count", 0))
         elif kind == "alarm" and event.get("device") in names:
             if event.get("ended_s") is None:
                 told.append(
@@ -452,9 +463,11 @@ def _notices(summary: Summary, devices: list[JournalDevice]) -> tuple[Notice, ..
                 f"{channel} went away {len(times)} times, first at {times[0]:.3f} s",
             )
         )
-    for channel, count in losses.items():
+    for channel in sorted(channels & set(summary.lost)):
+        count = summary.lost[channel]
         told.append(Notice("frames_lost", f"{channel} lost {count} frames"))
-    for name, count in timeouts.items():
+    for name in sorted(names & set(summary.timeouts)):
+        count = summary.timeouts[name]
         told.append(Notice("timeouts", f"{name} did not answer {count} times"))
     for name in sorted(names & set(summary.rejected)):
         told.append(
@@ -468,6 +481,13 @@ def _notices(summary: Summary, devices: list[JournalDevice]) -> tuple[Notice, ..
         more = summary.n_events - len(summary.events)
         told.append(Notice("more_events", f"{more} more events are in the journal"))
     return tuple(told)
+
+
+def _counts(facts: Mapping[str, Any], key: str) -> dict[str, int]:
+    counts = facts.get(key)
+    if not isinstance(counts, dict):
+        return {}
+    return {str(k): v for k, v in counts.items() if isinstance(v, int) and v > 0}
 
 
 def _seconds(event: Mapping[str, Any]) -> float:

@@ -31,6 +31,12 @@ _SERIAL: Final[Mapping[str, tuple[str, str]]] = MappingProxyType(
     {
         "jbd_uart": ("jbd", "JbdUart"),
         "daly_uart": ("daly", "DalyUart"),
+        "jk_pb": ("jk", "JkPb"),
+        "jk_uart": ("jk", "JkUart"),
+        "pylontech_modbus": ("modbus_devices", "PylontechModbus"),
+        "pylontech_rs485": ("ascii_devices", "PylontechRs485"),
+        "seplos_v2": ("ascii_devices", "SeplosV2"),
+        "seplos_v3": ("modbus_devices", "SeplosV3"),
     }
 )
 

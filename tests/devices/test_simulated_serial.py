@@ -1,0 +1,79 @@
+"""Simulated serial devices behind their real transports."""
+
+import threading
+from collections.abc import Mapping
+
+import pytest
+import serial
+
+from battlife.errors import InputError
+from battlife.model.frame import SIMULATED_LINE
+from battlife.simulate import FAULTS, running
+
+READS: Mapping[str, str] = {
+    "jbd_uart": "DDA50300FFFD77",
+    "daly_uart": "A540900800000000000000007D",
+    "jk_uart": "4E5700130000000006030000000000006800000129",
+    "jk_pb": "01101620000102 0000D6F1",
+    "pylontech_rs485": b"~20024642E00202FD33\r".hex(),
+    "pylontech_modbus": "01031016000D610B",
+    "seplos_v2": b"~20004642E00200FD37\r".hex(),
+}
+
+
+def asked(channel: str, request: bytes, wait_s: float = 0.3) -> bytes:
+    with serial.serial_for_url(channel, 9600, timeout=wait_s) as port:
+        port.write(request)
+        answer = bytes(port.read(1))
+        port.timeout = 0.05
+        return answer + bytes(port.read(1000))
+
+
+@pytest.mark.parametrize("tcp", [None, 0])
+@pytest.mark.parametrize("protocol", READS)
+def test_a_read_is_answered_behind_the_mark(protocol: str, tcp: int | None) -> None:
+    request = bytes.fromhex(READS[protocol])
+    with running(protocol, tcp=tcp) as device:
+        answer = asked(device.channel, request)
+        assert device.received == request
+        assert device.writes == ()
+    assert answer.startswith(SIMULATED_LINE)
+    assert len(answer) > len(SIMULATED_LINE) + 12
+    assert not [t for t in threading.enumerate() if t.name.startswith("simulated")]
+
+
+@pytest.mark.parametrize("fault", sorted(FAULTS.keys() - {"dropped_frames"}))
+def test_every_fault_still_answers_at_first(fault: str) -> None:
+    with running("jbd_uart", faults=[fault]) as device:
+        assert asked(device.channel, bytes.fromhex(READS["jbd_uart"]))
+
+
+def test_a_write_is_recorded() -> None:
+    write = bytes.fromhex("DD5A00025678FF3077")
+    with running("jbd_uart") as device:
+        asked(device.channel, write)
+        assert device.writes == (write,)
+
+
+def test_two_packs_on_one_line_answer_apart() -> None:
+    with running("pylontech_rs485", addresses=(2, 3)) as device:
+        answer = asked(device.channel, bytes.fromhex(READS["pylontech_rs485"]))
+        assert b"~200246" in answer and b"~200346" not in answer
+        assert device.truth(2) != device.truth(3)
+
+
+def test_jbd_shows_the_truth_within_its_resolution() -> None:
+    with running("jbd_uart") as device:
+        answer = asked(device.channel, bytes.fromhex("DDA50400FFFC77"))
+        cells = answer.removeprefix(SIMULATED_LINE)[4:-3]
+        truth = device.truth()["cell_voltage_v"]
+    assert isinstance(truth, tuple)
+    for i, volt in enumerate(truth):
+        shown = int.from_bytes(cells[2 * i : 2 * i + 2], "big") / 1000
+        assert shown == pytest.approx(volt, abs=0.003)
+
+
+def test_an_unknown_fault_names_the_known_ones() -> None:
+    with pytest.raises(InputError) as caught, running("jbd_uart", faults=["gremlin"]):
+        pass
+    assert "weak_cell" in caught.value.hint

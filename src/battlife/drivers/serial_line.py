@@ -182,7 +182,8 @@ def holder(path: str, proc: Path = Path("/proc")) -> str:
     found = []
     for folder in proc.glob("[0-9]*"):
         try:
-            links = [os.readlink(link) for link in (folder / "fd").iterdir()]
+            # realpath gives a link that vanished meanwhile back as it is
+            links = [os.path.realpath(link) for link in (folder / "fd").iterdir()]
             if real in links:
                 name = (folder / "comm").read_text(errors="replace").strip()
                 this = ", this one" if folder.name == own else ""

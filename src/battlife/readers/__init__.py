@@ -1,10 +1,10 @@
 """One module per foreign log format; a vendor CSV is a column mapping in TOML.
 
 :func:`read` is the way in: it detects the format, reads, stamps the source with its
-hash and runs the checks that every trace must pass.
+hash and runs the checks that every trace must pass. A bus log holds frames, not
+columns: :func:`open_frames` is the way into it.
 """
 
-import hashlib
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -13,17 +13,38 @@ from battlife import _plugins
 from battlife.errors import BattlifeError, FormatError, InputError
 from battlife.model import Notice, Reader, Source, Trace
 from battlife.readers._checks import checked
-from battlife.readers.bus_logs import describe, describe_document
+from battlife.readers.documents import describe_document
+from battlife.readers.files import (
+    HEAD_BYTES,
+    MAX_FILE_BYTES,
+    file_head,
+    file_state,
+    hash_file,
+)
+from battlife.readers.frame_logs.opening import (
+    OpenLog,
+    all_frame_readers,
+    detect_frames,
+    open_frames,
+    recognised,
+)
 
-HEAD_BYTES = 4096
-MAX_FILE_BYTES = 4 << 30
-"""Largest file read unless the caller allows more: a reader may need a few times
-the size in memory, and a week at 1 kHz as text stays below it."""
 GROUP = "battlife.readers"
 STRAY_SHARE = 0.01
 """Share of another unit's samples up to which a unit may be a damaged row or two."""
 
-__all__ = ["all_readers", "detect", "hash_file", "read"]
+__all__ = [
+    "HEAD_BYTES",
+    "MAX_FILE_BYTES",
+    "OpenLog",
+    "all_frame_readers",
+    "all_readers",
+    "detect",
+    "detect_frames",
+    "hash_file",
+    "open_frames",
+    "read",
+]
 
 
 def all_readers() -> dict[str, Reader]:
@@ -49,17 +70,18 @@ def detect(path: Path) -> Reader:
     FormatError
         No reader recognises it, or several do.
     """
-    head = _head(path)
+    head = file_head(path)
     found = [r for r in all_readers().values() if r.recognises(head, path.name)]
     if len(found) == 1:
         return found[0]
     if not found:
-        what = describe(head, path.name)
-        if what is not None:
+        buses = recognised(head, path.name)
+        if buses:
             raise FormatError(
-                f"{path}: this is a bus log ({what}); it holds frames, not columns",
-                "decoding frames needs a protocol, which this version does not have; "
-                "export the decoded signals as CSV and use --mapping FILE.toml",
+                f"{path}: this is a bus log ({', '.join(r.name for r in buses)}); it "
+                "holds frames, not columns",
+                "give --protocol NAME, which says what the frames mean (see `battlife "
+                "formats`); for a DBC file --protocol dbc --dbc FILE",
             )
         what = describe_document(head)
         if what is not None:
@@ -102,8 +124,8 @@ def read(
         No reader, or several.
     """
     reader = reader if reader is not None else detect(path)
-    _head(path)
-    before = _state(path)
+    file_head(path)
+    before = file_state(path)
     if before[0] > max_bytes:
         raise InputError(
             f"{path}: {before[0]} bytes, more than the {max_bytes} that are read",
@@ -116,7 +138,7 @@ def read(
         raise
     except (OSError, MemoryError) as error:
         raise InputError(f"{path}: cannot be read: {error}") from error
-    if _state(path) != before and hash_file(path) != (digest, size):
+    if file_state(path) != before and hash_file(path) != (digest, size):
         raise InputError(
             f"{path}: the file changed while it was read",
             "wait until the tester has finished writing, or read a copy",
@@ -124,51 +146,6 @@ def read(
     source = Source(str(path), digest, size, reader.name)
     stamped = _with_strays_named([_stamped(trace, source) for trace in traces])
     return tuple(checked(trace) for trace in stamped)
-
-
-def hash_file(path: Path) -> tuple[str, int]:
-    """Return the SHA-256 of a file as lower-case hex, and its size in bytes."""
-    digest = hashlib.sha256()
-    size = 0
-    try:
-        with path.open("rb") as file:
-            while block := file.read(1 << 20):
-                digest.update(block)
-                size += len(block)
-    except OSError as error:
-        raise InputError(f"{path}: cannot be read: {error.strerror}") from error
-    return digest.hexdigest(), size
-
-
-def _head(path: Path) -> bytes:
-    try:
-        str(path).encode()
-    except UnicodeEncodeError as error:
-        raise InputError(
-            f"{ascii(str(path))}: the file's name is not valid text",
-            "rename the file: an audit record cannot name it",
-        ) from error
-    try:
-        if path.is_dir():
-            raise InputError(f"{path}: is a folder", "name a file in it")
-        with path.open("rb") as file:
-            head = file.read(HEAD_BYTES)
-    except OSError as error:
-        raise InputError(
-            f"{path}: cannot be opened: {error.strerror}", "check the path"
-        ) from error
-    if not head:
-        raise InputError(f"{path}: the file is empty", "was the export interrupted?")
-    return head
-
-
-def _state(path: Path) -> tuple[int, int]:
-    """Return size and modification time in ns."""
-    try:
-        found = path.stat()
-    except OSError as error:
-        raise InputError(f"{path}: cannot be read: {error.strerror}") from error
-    return found.st_size, found.st_mtime_ns
 
 
 def _with_strays_named(traces: Sequence[Trace]) -> Sequence[Trace]:

@@ -11,7 +11,8 @@ from battlife import readers
 from battlife.errors import FormatError, InputError
 from battlife.model import Trace
 from battlife.readers import detect, hash_file, read
-from battlife.readers.bus_logs import describe, describe_document
+from battlife.readers.documents import describe_document
+from battlife.readers.frame_logs.opening import recognised
 from support import shared
 
 
@@ -145,33 +146,30 @@ def test_a_unit_of_a_row_or_two_beside_a_long_one_is_named(known, log: Path) -> 
 @pytest.mark.parametrize(
     ("head", "what"),
     [
-        (b"LOGG\x90\x00", "BLF"),
-        (b"MDF     4.10", "MDF"),
-        (b"UnFinMF 4.10", "unfinalised"),
-        (b"btsnoop\x00\x00", "Bluetooth"),
+        (b"LOGG\x90\x00", "vector_blf"),
+        (b"MDF     4.10", "asam_mf4"),
+        (b"UnFinMF 4.10", "asam_mf4"),
+        (b"btsnoop\x00\x00", "btsnoop"),
         (b"\xd4\xc3\xb2\xa1\x02", "pcap"),
-        (b"\n\r\r\n\x1c", "pcapng"),
-        (b";$FILEVERSION=2.1\n;$STARTTIME=1\n", "PEAK"),
-        (b"date Sam Sep 30 15:06:13 2017\nbase hex  timestamps absolute\n", "ASC"),
-        (b"begin triggerblock\n 0.01 1 123x Rx d 8\n", "ASC"),
-        (b"\xef\xbb\xbfTime Stamp,ID,Extended,Dir,Bus,LEN,D1\n", "GVRET"),
-        (b"***BUSMASTER Ver 2.4.0***\n", "BUSMASTER"),
+        (b"\n\r\r\n\x1c", "pcap"),
+        (b";$FILEVERSION=2.1\n;$STARTTIME=1\n", "peak_trc"),
+        (b"date Sam Sep 30 15:06:13 2017\nbase hex  timestamps absolute\n", "asc"),
+        (b"begin triggerblock\n 0.01 1 123x Rx d 8\n", "asc"),
+        (b"\xef\xbb\xbfTime Stamp,ID,Extended,Dir,Bus,LEN,D1\n", "gvret_csv"),
+        (b"***BUSMASTER Ver 2.4.0***\n", "busmaster"),
         (b"(1436509052.249713) can0 12345678#01.02\n", "candump"),
         (b" (0.5) RX0 17F0007B [8] 01 02 03 04 05 06 07 08\n", "candump"),
         (b" can0  123   [8]  11 22 33 44 55 66 77 88\n", "candump"),
-        (b">>> DD:A5:03:00:FF:FD:77\n<<< DD:03:00:1B\n", "hex"),
-        (b"0xA5, 0x40, 0x90, 0x08, 0x00, 0x00, 0x00, 0x00, 0x7D\n", "hex"),
+        (b">>> DD:A5:03:00:FF:FD:77\n<<< DD:03:00:1B\n", "hex_text"),
+        (b"0xA5, 0x40, 0x90, 0x08, 0x00, 0x00, 0x00, 0x00, 0x7D\n", "hex_text"),
     ],
 )
 def test_a_bus_log_is_named(head: bytes, what: str, known, tmp_path: Path) -> None:
-    found = describe(head, "x")
-    assert found is not None
-    assert what in found
     path = tmp_path / "x.csv"
     path.write_bytes(head)
-    with pytest.raises(FormatError, match="bus log") as raised:
+    with pytest.raises(FormatError, match=rf"bus log \([a-z_]*{what}\)") as raised:
         detect(path)
-    assert "protocol" in raised.value.hint
+    assert "--protocol" in raised.value.hint
 
 
 @pytest.mark.parametrize(
@@ -184,7 +182,7 @@ def test_a_bus_log_is_named(head: bytes, what: str, known, tmp_path: Path) -> No
     ],
 )
 def test_columns_are_no_bus_log(head: bytes) -> None:
-    assert describe(head, "x.csv") is None
+    assert recognised(head, "x.csv") == []
     assert describe_document(head) is None
 
 

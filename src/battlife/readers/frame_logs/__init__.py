@@ -1,0 +1,16 @@
+"""Bus logs and captures of serial lines: one reader per format, each yields Frames.
+
+Every reader streams: it holds a record, never the file. What is lost or damaged is a
+notice or a typed error; where a format counts its records, they are counted.
+"""
+
+from collections.abc import Sequence
+from typing import Final
+
+from battlife.model import FrameReader
+from battlife.readers.frame_logs import candump, hex_text
+
+READERS: Final[Sequence[FrameReader]] = (
+    candump.READER,
+    hex_text.READER,
+)

@@ -207,20 +207,29 @@ class Replay:
         """Yield what a frame completes, with the name of the device."""
         for device, decoder in self._by_channel.get(frame.channel, ()):
             for item in decoder.feed(frame):
-                if belongs(item, device.wire):
+                if self._belongs(item, device):
                     yield device.name, item
 
     def finish(self) -> Iterator[tuple[str, Reading | Rejected]]:
         """Yield what the end of the frames leaves."""
         for device, decoder in self._decoders:
             for item in decoder.finish():
-                if belongs(item, device.wire):
+                if self._belongs(item, device):
                     yield device.name, item
 
-
-def belongs(item: Reading | Rejected, protocol: WireProtocol) -> bool:
-    """Return whether an item of a shared channel is of this protocol's device."""
-    return protocol.device in ("", item.device)
+    def _belongs(self, item: Reading | Rejected, device: JournalDevice) -> bool:
+        """Return whether an item of a shared channel is about this device."""
+        if item.device and device.wire.device:
+            return item.device == device.wire.device
+        if isinstance(item, Reading):
+            return True
+        # Every decoder of a protocol sees the same bad bytes: they count once.
+        alike = [
+            d
+            for d, _ in self._by_channel[device.channel]
+            if d.wire.name == device.wire.name
+        ]
+        return alike[0] is device
 
 
 def readings_of(path: Path, folder: Path) -> Iterator[tuple[str, Reading | Rejected]]:

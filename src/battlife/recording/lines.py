@@ -1,9 +1,15 @@
 """The channels of a rig, each with the devices that share it."""
 
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Protocol
 
+from battlife.drivers.gate import Allowed
+from battlife.drivers.opening import driver_of
+from battlife.drivers.polling import Polled, Poller
+from battlife.drivers.target import Target, parse_target
+from battlife.errors import HardwareError, InputError
 from battlife.model import Frame, Reading, Rejected, WireProtocol
 from battlife.recording.rig import RigDevice
 
@@ -64,3 +70,95 @@ Connect = Callable[
     tuple[Sequence[Line], Sequence[LineDevice]],
 ]
 """Makes the lines of devices, not open yet: devices, wake, clock in s."""
+
+
+def rig_lines(
+    devices: Sequence[RigDevice], wake: bool, clock: Callable[[], float]
+) -> tuple[Sequence[Line], Sequence[LineDevice]]:
+    """Return the lines of devices, each behind the driver of its channel.
+
+    Parameters
+    ----------
+    devices : of the rig; those with one channel share it
+    wake : let frames out that keep a battery awake, and send them
+    clock : s since the start, stamps the frames
+
+    Raises
+    ------
+    InputError
+        A target is wrong, or two targets of a channel do not fit together.
+    """
+    shared: dict[str, list[tuple[RigDevice, Target]]] = {}
+    for device in devices:
+        target = parse_target(device.target)
+        shared.setdefault(target.channel, []).append((device, target))
+    lines: list[Line] = []
+    found: dict[str, LineDevice] = {}
+    for channel, members in shared.items():
+        here = [(device, target.wire()) for device, target in members]
+        _require_apart(channel, here)
+        driver = driver_of(
+            channel,
+            [protocol for _, protocol in here],
+            options=_line_options(channel, [target for _, target in members]),
+            allowed=Allowed(wake=wake),
+            clock=clock,
+        )
+        polled = [Polled(d.name, protocol, d.period_s) for d, protocol in here]
+        lines.append(_PolledLine(Poller(driver, polled, clock=clock, wake=wake)))
+        for device, protocol in here:
+            found[device.name] = LineDevice(device, driver.channel, protocol)
+    return lines, [found[d.name] for d in devices]
+
+
+class _PolledLine:
+    """A poller as a line of a recording."""
+
+    def __init__(self, poller: Poller) -> None:
+        self._poller = poller
+
+    @property
+    def channel(self) -> str:
+        return self._poller.channel
+
+    @property
+    def n_lost(self) -> int:
+        return self._poller.n_lost
+
+    def open(self) -> None:
+        self._poller.open()
+
+    def step(self, timeout_s: float) -> LineStep:
+        step = self._poller.step(timeout_s)
+        return LineStep(step.frames, step.items, [t.device for t in step.timeouts])
+
+    def close(self) -> None:
+        # A port that is gone may fail to close: it is gone all the same.
+        with suppress(HardwareError):
+            self._poller.close()
+
+
+def _require_apart(
+    channel: str, here: Sequence[tuple[RigDevice, WireProtocol]]
+) -> None:
+    seen: dict[tuple[str, str], str] = {}
+    for device, protocol in here:
+        key = (protocol.name, protocol.device)
+        if key in seen:
+            raise InputError(
+                f"{seen[key]} and {device.name} are one device on {channel}",
+                "give each its address, e.g. ?address=2",
+            )
+        seen[key] = device.name
+
+
+def _line_options(channel: str, targets: Sequence[Target]) -> dict[str, str]:
+    options: dict[str, str] = {}
+    for target in targets:
+        for key, value in target.line_options().items():
+            if options.setdefault(key, value) != value:
+                raise InputError(
+                    f"{channel} has both {key}={options[key]} and {key}={value}",
+                    "a channel has one setting for all its devices",
+                )
+    return options

@@ -19,7 +19,7 @@ from battlife.errors import BattlifeError, HardwareError, InputError
 from battlife.model import Frame, Reading, Value, merge
 from battlife.pipeline.journals import MarkFinder, wire_facts
 from battlife.recording.alarms import Alarm, AlarmWatch, Watched, as_facts
-from battlife.recording.lines import Connect, Line, LineDevice, LineStep
+from battlife.recording.lines import Connect, Line, LineDevice, LineStep, rig_lines
 from battlife.recording.programs import Programs
 from battlife.recording.rig import Rig, unit_ids
 from battlife.recording.sealing import Recorded, seal
@@ -75,7 +75,6 @@ def record(
     rig: Rig,
     out: Path,
     *,
-    connect: Connect,
     unit: str | None = None,
     units: Mapping[str, str] | None = None,
     operator: str = "",
@@ -86,6 +85,7 @@ def record(
     on_update: Callable[[Status], None] | None = None,
     on_alarm: Callable[[Alarm], None] | None = None,
     on_acknowledged: Callable[[int], None] | None = None,
+    connect: Connect = rig_lines,
     clock: Callable[[], float] = time.monotonic,
     utc_ns: Callable[[], int] = time.time_ns,
 ) -> Recorded:
@@ -98,7 +98,6 @@ def record(
     ----------
     rig : see :func:`battlife.recording.rig.read_rig`
     out : the archive, must not exist; the journal is kept beside it meanwhile
-    connect : makes the channels, see :mod:`battlife.recording.lines`
     unit : id of the unit under test
     units : ids by what rig.toml calls its units, where it names several
     operator : who records
@@ -109,6 +108,7 @@ def record(
     on_update : called about five times a second, from the calling thread
     on_alarm : called when an alarm begins or ends, from the channel's thread, at once
     on_acknowledged : called with the number of frames that are safe
+    connect : makes the channels, see :mod:`battlife.recording.lines`
     clock, utc_ns : monotonic s and ns since 1970
 
     Raises

@@ -1,5 +1,6 @@
 """Turn a journal into the sealed archive; the journal goes only after that holds."""
 
+import hashlib
 import os
 import tempfile
 from collections.abc import Iterator
@@ -23,7 +24,6 @@ from battlife.errors import ArchiveError, InputError
 from battlife.model import Notice, Source
 from battlife.pipeline.journals import READER, RecordedUnit, Summary, units_of
 from battlife.pipeline.software import software_versions
-from battlife.readers import hash_file
 from battlife.recording.alarms import Alarm
 
 
@@ -89,7 +89,9 @@ def seal(
     """
     with _only_writer(journal):
         header = header_of(JournalReader(journal))
-        digest, size = hash_file(journal)
+        with journal.open("rb") as file:
+            digest = hashlib.file_digest(file, "sha256").hexdigest()
+        size = journal.stat().st_size
         operator = operator or str(header.get("operator", ""))
         source = Source(journal.name, digest, size, READER)
         with tempfile.TemporaryDirectory(

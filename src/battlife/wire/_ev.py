@@ -15,9 +15,6 @@ from battlife.wire import uds
 from battlife.wire.isotp import Broken, Payload, Reassembler
 
 NAN: Final = math.nan
-MISSING: Final = None
-"""A field without a value: it is left out of the reading."""
-
 DTC_HINT: Final = "read the codes with the maker's tester before anybody handles it"
 
 
@@ -248,13 +245,13 @@ _ASKING: Final = frozenset({0x10, 0x14, 0x19, 0x21, 0x22})
 """Services of requests: tells them from answers in captures without identifiers."""
 
 
-def u(data: bytes, at: int, n_bytes: int = 2) -> int | None:
+def unsigned(data: bytes, at: int, n_bytes: int = 2) -> int | None:
     """Return an unsigned number, None if all its bits are set (no value)."""
     raw = int.from_bytes(data[at : at + n_bytes], "big")
     return None if raw == (1 << 8 * n_bytes) - 1 else raw
 
 
-def s(data: bytes, at: int, n_bytes: int = 2) -> int:
+def signed(data: bytes, at: int, n_bytes: int = 2) -> int:
     """Return a number in two's complement."""
     return int.from_bytes(data[at : at + n_bytes], "big", signed=True)
 

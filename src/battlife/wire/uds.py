@@ -103,13 +103,13 @@ def dtc_text(code: bytes) -> str:
 
 
 def _reason(code: int) -> str:
-    from udsoncan import Response
+    from udsoncan.Response import Response
 
     name = Response.Code.get_name(code)
-    if name is None:
-        return "for a reason of its own"
+    if name is None or name.isdigit():
+        return "a reason that the standard does not name"
     words = "".join(f" {c.lower()}" if c.isupper() else c for c in name)
-    return words.strip()
+    return words.replace("_", "").strip()
 
 
 _ADVICE: Final = {

@@ -8,9 +8,25 @@ from collections.abc import Sequence
 from typing import Final
 
 from battlife.model import FrameReader
-from battlife.readers.frame_logs import candump, hex_text
+from battlife.readers.frame_logs import (
+    analysers,
+    asc,
+    candump,
+    crtd,
+    hex_text,
+    tables,
+    trc,
+)
 
 READERS: Final[Sequence[FrameReader]] = (
     candump.READER,
+    asc.READER,
+    trc.READER,
+    tables.GVRET,
+    tables.PYTHON_CAN,
+    crtd.READER,
+    analysers.BUSMASTER,
+    analysers.MICROCHIP,
+    analysers.CAR_BUS,
     hex_text.READER,
 )

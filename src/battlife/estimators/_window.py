@@ -3,6 +3,7 @@
 import numpy as np
 
 from battlife.estimators._discharges import Discharge
+from battlife.estimators._temperature import unit_temperature
 from battlife.estimators._uncertainty import SECONDS_PER_HOUR
 from battlife.model import Column, Pack, Trace
 from battlife.model.estimate import Scalar
@@ -50,7 +51,7 @@ def conditions_of(
         ),
         "end_voltage_v": scalar(float(voltage[stop])),
     }
-    degc = trace.columns.get("temperature_degc")
+    degc = unit_temperature(trace)
     seen = degc[window] if degc is not None else np.empty(0)
     seen = seen[np.isfinite(seen)]
     conditions |= {

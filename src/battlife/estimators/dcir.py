@@ -18,6 +18,7 @@ import numpy as np
 
 from battlife.errors import EstimateError, InputError
 from battlife.estimators._scales import current_scale, current_threshold, resolution
+from battlife.estimators._temperature import unit_temperature
 from battlife.estimators._uncertainty import RECTANGULAR, Sensor, root_sum
 from battlife.estimators._window import scalar
 from battlife.kernels.charge import cumulative_charge
@@ -155,6 +156,7 @@ class _Measuring:
         self.sensor = Sensor.of(pack.sensor)
         self.current_step = resolution(self.current)
         self.voltage_step = resolution(self.voltage)
+        self.degc = unit_temperature(trace)
         self.digest = trace_sha256(trace)
         self.since_top = [_since_highest(trace, span) for span in trace.segments()]
 
@@ -281,8 +283,13 @@ class _Measuring:
                 float(since[pulse.before - start])
             )
             conditions["soc_information"] = "charge below the highest of the record"
-        for name in ("temperature_degc", "ambient_temperature_degc"):
-            column = self.trace.columns.get(name)
+        for name, column in (
+            ("temperature_degc", self.degc),
+            (
+                "ambient_temperature_degc",
+                self.trace.columns.get("ambient_temperature_degc"),
+            ),
+        ):
             value = float(column[pulse.before]) if column is not None else np.nan
             conditions[name] = scalar(value)
         if all(
@@ -309,7 +316,7 @@ class _Measuring:
         current = np.abs(self.current[pulse.first + 1 : pulse.stop])
         if current.size and np.ptp(current) > STEADY_SHARE * current.max():
             remarks += ("current_not_constant",)
-        degc = self.trace.columns.get("temperature_degc")
+        degc = self.degc
         if degc is None or not np.isfinite(degc[pulse.before]):
             remarks += ("temperature_unknown",)
         if any(m.uncertainty is None for m in measurements.values()):

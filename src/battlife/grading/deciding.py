@@ -151,6 +151,7 @@ def _clearance(
     if (
         isolation is not None
         and isolation.usable
+        and isolation.source != BMS
         and isolation.low >= ISOLATION_CLEAR_OHM_PER_V
     ):
         missing.remove("isolation")

@@ -52,6 +52,9 @@ SINGLE_CELL_MAX_V: Final = 5.0
 CRITICAL_FAULT: Final = "critical_fault_code"
 """Code of the notice by which a decoder reports a critical fault of the BMS."""
 
+BMS: Final = "bms"
+"""Source of evidence that is the word of the unit's own BMS."""
+
 TEMPERATURES: Final = (
     "temperature_degc",
     "temperature_2_degc",
@@ -89,13 +92,29 @@ def hold_evidence(trace: Trace, pack: Pack) -> Mapping[str, Evidence | None]:
     faults = sum(n.code == CRITICAL_FAULT for n in trace.provenance.notices)
     found["critical_fault_count"] = (float(faults) if faults else None, "1")
     found["damage_count"] = (float(len(pack.damage)), "1")
-    found["isolation_ohm_per_v"] = (None, "ohm/V")
-    return {
+    evidence = {
         name: None
         if value is None
         else Evidence(name, value, value, value, unit, "trace")
         for name, (value, unit) in found.items()
     }
+    evidence["isolation_ohm_per_v"] = _isolation(trace)
+    return evidence
+
+
+def _isolation(trace: Trace) -> Evidence | None:
+    """Return the lowest isolation the BMS reported, per volt of the pack.
+
+    It condemns a pack, but does not clear one: nobody checked the BMS's instrument.
+    """
+    isolation = trace.columns.get("isolation_ohm")
+    voltage = trace.columns.get("voltage_v")
+    lowest = None if isolation is None else _min(isolation)
+    highest = None if voltage is None else _max(voltage)
+    if lowest is None or highest is None or highest <= 0:
+        return None
+    value = lowest / highest
+    return Evidence("isolation_ohm_per_v", value, value, value, "ohm/V", BMS)
 
 
 def _cells_of(pack: Pack, peak_v: float | None) -> int | None:

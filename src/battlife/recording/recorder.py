@@ -6,6 +6,7 @@ so that Ctrl-C cannot come between two halves of a block.
 """
 
 import queue
+import re
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -34,7 +35,9 @@ COUNTS_S: Final = 60.0
 QUEUE_STEPS: Final = 50_000
 """Steps that may wait for a disk that hangs; then a channel waits too."""
 MAX_ALARMS: Final = 10_000
-VIRTUAL: Final = ("virtual", "loop://", "/dev/pts/")
+VIRTUAL: Final = re.compile(
+    r"virtual:|udp_multicast:|socketcan:vcan|loop://|.*/dev/pts/"
+)
 """Channels that no hardware is behind."""
 
 
@@ -375,10 +378,15 @@ class _Run:
                     self._reopen(line, error)
                     continue
                 self._take(step)
-        except BattlifeError as error:
-            self._put_event(
-                {"event": "gap", "channel": line.channel, "message": error.message}
-            )
+        except BaseException as error:
+            # A mistake of ours ends this channel and no other; the calling thread
+            # raises it once the journal has its end.
+            if not isinstance(error, BattlifeError):
+                self._error = self._error or error
+            with self._lock:
+                self._shared.away.add(line.channel)
+            facts = {"event": "gap", "channel": line.channel, "message": str(error)}
+            self._put_event(facts)
 
     def _reopen(self, line: Line, error: HardwareError) -> None:
         channel = line.channel
@@ -482,7 +490,7 @@ def _header(
         "start_utc_ns": start_utc_ns,
         "limits": {k: v for k, v in vars(rig.limits).items() if v is not None},
         "on_alarm": list(rig.on_alarm),
-        "simulated": any(v in c for c in channels for v in VIRTUAL),
+        "simulated": any(VIRTUAL.match(c) for c in channels),
         "channels": channels,
         "devices": [
             {

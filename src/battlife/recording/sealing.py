@@ -22,7 +22,8 @@ from battlife.archive.keys import load_or_create_key
 from battlife.archive.locking import lock_file
 from battlife.errors import ArchiveError, InputError
 from battlife.model import Notice, Source
-from battlife.pipeline.journals import READER, RecordedUnit, Summary, units_of
+from battlife.pipeline.journal_units import RecordedUnit, units_of
+from battlife.pipeline.journals import READER, Summary
 from battlife.pipeline.software import software_versions
 from battlife.recording.alarms import Alarm
 

@@ -378,3 +378,50 @@ def _interrupted(out: Path) -> Path:
         journal.append(cells(3), 10**9, 10**18 + 10**9)
         journal.acknowledge(10**9, 10**18 + 10**9)
     return path
+
+
+def test_a_mistake_in_a_decoder_ends_its_channel_alone_and_is_raised(
+    tmp_path: Path,
+) -> None:
+    out = tmp_path / "a.h5"
+    failed = Event()
+
+    def fail() -> None:
+        failed.set()
+        raise IndexError("a mistake")
+
+    with pytest.raises(IndexError, match="a mistake"):
+        recorded(
+            out,
+            [cells(1), lambda: failed.wait(10), cells(3)[1:]],
+            [cells(1, "can1"), fail, cells(9, "can1")],
+        )
+    found = recover(journal_path(out), out)
+    assert (found.n_frames, found.reason) == (4, "stopped")
+    assert "gap" in {n.code for n in found.notices}
+
+
+def test_a_silent_channel_raises_its_alarm_while_it_is_away(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("battlife.recording.recorder.REOPEN_S", 0.3)
+    monkeypatch.setattr("battlife.recording.recorder.TICK_S", 0.01)
+    stop = Event()
+    told: list[Alarm] = []
+
+    def alarmed(alarm: Alarm) -> None:
+        told.append(alarm)
+        stop.set()
+
+    gone = HardwareError("can0: unplugged", "plug it in")
+    line = ScriptedLine("can0", ["d0"], [cells(1), gone])
+    record(
+        rig_of("can0", limits=Limits(silence_s=0.05)),
+        tmp_path / "a.h5",
+        unit="4711",
+        stop=stop,
+        duration_s=10.0,
+        connect=connected([line]),
+        on_alarm=alarmed,
+    )
+    assert (told[0].code, told[0].device) == ("silence", "d0")

@@ -40,10 +40,14 @@ _SERIAL: Final[Mapping[str, tuple[str, str]]] = MappingProxyType(
     }
 )
 
-# Protocol: module of this package. It has `SPEC`, a PackSpec, and
-# `station(pack, faults, seed, **options) -> Station`, the SLCAN adapter with the
-# device on its bus. Options are those that `running` does not take itself.
-_CAN: Final[Mapping[str, str]] = MappingProxyType({})
+# Protocol: module of this package. It has `SPECS`, the PackSpec of each variant, the
+# usual one first, and `station(pack, faults, seed, variant=..., **options)`, the SLCAN
+# adapter with the device on its bus. Options are those `running` does not take itself.
+_CAN: Final[Mapping[str, str]] = MappingProxyType(
+    {
+        "leaf": "leaf",
+    }
+)
 
 PROTOCOLS: Final = tuple(sorted((*_SERIAL, *_CAN)))
 """Names of the protocols that can be simulated."""
@@ -128,7 +132,8 @@ def running(
     ----------
     protocol, faults, seed, tcp : as :func:`serve`
     options : `addresses`, several devices on one serial line; `spec`, the PackSpec;
-        `clock` and `rate` of the pack's simulated time; others as a CAN device has
+        `clock` and `rate` of the pack's simulated time; on a CAN bus `variant` of the
+        device and `bus_load`, the fraction of the bus that other traffic fills
     """
     chosen = checked(faults)
     station, packs, prefix = _built(protocol, chosen, seed, options)
@@ -197,8 +202,16 @@ def _built(
 
     if protocol in _CAN:
         module = import_module(f"battlife.simulate.{_CAN[protocol]}")
-        bus_pack = pack(module.SPEC, 0)
-        station: Station = module.station(bus_pack, faults, seed, **own)
+        variant = own.pop("variant", next(iter(module.SPECS)))
+        if variant not in module.SPECS:
+            raise InputError(
+                f"{protocol} has no variant {variant!r}",
+                "known: " + ", ".join(module.SPECS),
+            )
+        bus_pack = pack(module.SPECS[variant], 0)
+        station: Station = module.station(
+            bus_pack, faults, seed, variant=variant, **own
+        )
         return station, {0: bus_pack}, "slcan:"
     if protocol not in _SERIAL:
         raise InputError(

@@ -51,6 +51,7 @@ class SerialLine:
     ) -> None:
         self.received = bytearray()
         self.writes: list[bytes] = []
+        self.backlog = 0
         self._device = device
         self._packs = packs
         self._disturbance = disturbance

@@ -27,6 +27,9 @@ class Station(Protocol):
     writes: list[bytes]
     """The requests among them that would have changed a real device."""
 
+    backlog: int
+    """Bytes sent that the client has not fetched yet; the port keeps it."""
+
     def connected(self) -> None:
         """Note that a client came: it has not seen the mark yet."""
         ...
@@ -103,6 +106,7 @@ class PtyPort:
         """Move bytes for up to `timeout_s`."""
         assert self._fds is not None
         master = self._fds[0]
+        station.backlog = len(self._pending)
         _queue(self._pending, station.due(now_s))
         readable, writable, _ = select.select(
             [master], [master] if self._pending else [], [], timeout_s
@@ -175,6 +179,7 @@ class TcpPort:
     def exchange(self, station: Station, now_s: float, timeout_s: float) -> None:
         """Move bytes for up to `timeout_s`, accept a client where there is none."""
         assert self._listener is not None
+        station.backlog = len(self._pending)
         unasked = station.due(now_s)
         if self._client is None:
             if select.select([self._listener], [], [], timeout_s)[0]:

@@ -15,9 +15,10 @@ from battlife import _plugins
 from battlife.archive import open_archive, verify_archive
 from battlife.errors import HardwareError, InputError
 from battlife.recording.alarms import Alarm
-from battlife.recording.recorder import Status, record
+from battlife.recording.recorder import record
 from battlife.recording.recovering import recover
 from battlife.recording.rig import Limits, Rig, RigDevice
+from battlife.recording.status import Status
 from battlife.simulate import running
 from scripted_rig import CELLS_ID, cells_frame
 from scripted_serial import answer

@@ -136,9 +136,9 @@ def devices_of(header: Mapping[str, Any], folder: Path) -> list[JournalDevice]:
     try:
         for number, entry in enumerate(header["devices"]):
             options: dict[str, object] = dict(entry["options"])
-            for key, content in entry["files"].items():
+            for index, (key, content) in enumerate(entry["files"].items()):
                 # The name in the header is a stranger's: it never becomes a path.
-                path = folder / f"{number}-{key.encode().hex()}.dbc"
+                path = folder / f"{number}-{index}.dbc"
                 path.write_bytes(base64.b64decode(content, validate=True))
                 options[key] = path
             found.append(

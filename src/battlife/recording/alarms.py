@@ -29,6 +29,7 @@ from battlife.recording.rig import Limits
 
 CRITICAL_FAULT: Final = "critical_fault_code"
 RATE_WINDOW_S: Final = 60.0
+"""One minute, so that a rise in K within it is a rate in K/min."""
 RATE_STEP_S: Final = 1.0
 """Temperatures kept for the rate are at least this far apart."""
 ROUNDS: Final = 3
@@ -106,6 +107,15 @@ class _State:
     faults: dict[str, set[str]] = field(default_factory=dict)
 
 
+@dataclass
+class _At:
+    """Whose reading, when, and the changes found so far."""
+
+    state: _State
+    now_s: float
+    changes: list[Alarm]
+
+
 class AlarmWatch:
     """Watches the readings of a rig.
 
@@ -128,20 +138,19 @@ class AlarmWatch:
     def feed(self, device: str, reading: Reading) -> list[Alarm]:
         """Return the alarms that a reading begins or ends."""
         state = self._states[device]
-        now_s = reading.time_s
-        state.heard_s = max(now_s, state.heard_s)
-        changes: list[Alarm] = []
-        self._set(changes, state, "silence", "", False, now_s)
+        at = _At(state, reading.time_s, [])
+        state.heard_s = max(at.now_s, state.heard_s)
+        self._set(at, "silence", "", False)
         cells = _vector(reading.values.get("cell_voltage_v"))
         current = reading.values.get("current_a")
-        if isinstance(current, float):
-            state.current_a = current
-        self._take_voltages(changes, state, cells, reading, now_s)
-        self._check_cells(changes, state, cells, now_s)
+        if isinstance(current, (int, float)):
+            state.current_a = float(current)
+        self._take_voltages(at, cells, reading)
+        self._check_cells(at, cells)
         temperatures = _vector(reading.values.get("temperature_degc"))
-        self._check_temperatures(changes, state, temperatures, now_s)
-        self._check_faults(changes, state, reading)
-        return changes
+        self._check_temperatures(at, temperatures)
+        self._check_faults(at, reading)
+        return at.changes
 
     def tick(self, now_s: float) -> list[Alarm]:
         """Return the alarms that the passing of time alone begins or ends."""
@@ -151,32 +160,17 @@ class AlarmWatch:
             if silence_s is not None:
                 quiet_s = now_s - state.heard_s
                 if quiet_s > silence_s:
-                    self._set(
-                        changes,
-                        state,
-                        "silence",
-                        "",
-                        True,
-                        now_s,
-                        quiet_s,
-                        silence_s,
-                        "s",
-                    )
+                    at = _At(state, now_s, changes)
+                    self._set(at, "silence", "", True, quiet_s, silence_s, "s")
         if self._limits.n_cells is not None:
             self._check_missing(changes, self._limits.n_cells, now_s)
         return changes
 
-    def _take_voltages(
-        self,
-        changes: list[Alarm],
-        state: _State,
-        cells: Sequence[float],
-        reading: Reading,
-        now_s: float,
-    ) -> None:
+    def _take_voltages(self, at: _At, cells: Sequence[float], reading: Reading) -> None:
         """Learn the voltages; tell those that do not move though they should."""
+        state = at.state
         pack = reading.values.get("voltage_v")
-        pack_v = pack if isinstance(pack, float) else math.nan
+        pack_v = float(pack) if isinstance(pack, (int, float)) else math.nan
         if not cells and math.isnan(pack_v):
             return
         moved = pack_v != state.voltage_v and not math.isnan(pack_v)
@@ -193,59 +187,38 @@ class AlarmWatch:
                 continue
             if value != state.cells[i]:
                 changed.append(i)
-            state.cells[i], state.cell_s[i] = value, now_s
+            state.cells[i], state.cell_s[i] = value, at.now_s
         if changed or moved or not abs(state.current_a) >= STUCK_CURRENT_A:
-            state.moved_s, state.unchanged = now_s, 0
+            state.moved_s, state.unchanged = at.now_s, 0
         else:
             state.unchanged += 1
-        self._check_stuck(changes, state, changed, now_s)
+        self._check_stuck(at, changed)
 
-    def _check_stuck(
-        self,
-        changes: list[Alarm],
-        state: _State,
-        changed: Sequence[int],
-        now_s: float,
-    ) -> None:
+    def _check_stuck(self, at: _At, changed: Sequence[int]) -> None:
+        state = at.state
         silence_s = self._limits.silence_s
         if silence_s is None:
             return
-        still_s = now_s - state.moved_s
+        still_s = at.now_s - state.moved_s
         stuck = still_s > silence_s and state.unchanged >= STUCK_ANSWERS
         if stuck or state.unchanged == 0:
             which = "all voltages"
-            self._set(
-                changes, state, "stuck", which, stuck, now_s, still_s, silence_s, "s"
-            )
+            self._set(at, "stuck", which, stuck, still_s, silence_s, "s")
         known = [v for v in state.cells if not math.isnan(v)]
         if len(known) < 3:
             return
         middle = median(known)
         for i in changed:
             state.reference[i] = (state.cells[i], middle)
-            self._set(changes, state, "stuck", f"cell {i + 1}", False, now_s)
+            self._set(at, "stuck", f"cell {i + 1}", False)
         fresh = set(changed)
         for i, (_, then) in enumerate(state.reference):
             if i not in fresh and abs(middle - then) >= STUCK_MOVE_V:
-                self._set(
-                    changes,
-                    state,
-                    "stuck",
-                    f"cell {i + 1}",
-                    state.cell_s[i] > now_s - self._age_s(state),
-                    now_s,
-                    abs(middle - then),
-                    STUCK_MOVE_V,
-                    "V",
-                )
+                heard = state.cell_s[i] > at.now_s - self._age_s(state)
+                which, moved_v = f"cell {i + 1}", abs(middle - then)
+                self._set(at, "stuck", which, heard, moved_v, STUCK_MOVE_V, "V")
 
-    def _check_cells(
-        self,
-        changes: list[Alarm],
-        state: _State,
-        cells: Sequence[float],
-        now_s: float,
-    ) -> None:
+    def _check_cells(self, at: _At, cells: Sequence[float]) -> None:
         limits = self._limits
         for i, value in enumerate(cells):
             if math.isnan(value):
@@ -253,51 +226,21 @@ class AlarmWatch:
             which = f"cell {i + 1}"
             high, low = limits.cell_voltage_max_v, limits.cell_voltage_min_v
             if high is not None:
-                self._level(
-                    changes,
-                    state,
-                    "cell_over_voltage",
-                    which,
-                    value,
-                    high,
-                    high - BACK_V,
-                    "V",
-                    now_s,
-                )
+                back = high - BACK_V
+                self._level(at, "cell_over_voltage", which, value, high, back, "V")
             if low is not None:
-                self._level(
-                    changes,
-                    state,
-                    "cell_under_voltage",
-                    which,
-                    value,
-                    low,
-                    low + BACK_V,
-                    "V",
-                    now_s,
-                )
+                back = low + BACK_V
+                self._level(at, "cell_under_voltage", which, value, low, back, "V")
         if limits.cell_spread_max_v is not None and cells:
-            fresh = self._fresh(state, now_s)
+            fresh = self._fresh(at.state, at.now_s)
             if len(fresh) > 1:
-                self._level(
-                    changes,
-                    state,
-                    "cell_spread",
-                    "",
-                    max(fresh) - min(fresh),
-                    limits.cell_spread_max_v,
-                    limits.cell_spread_max_v - BACK_SPREAD_V,
-                    "V",
-                    now_s,
-                )
+                limit = limits.cell_spread_max_v
+                spread = max(fresh) - min(fresh)
+                back = limit - BACK_SPREAD_V
+                self._level(at, "cell_spread", "", spread, limit, back, "V")
 
-    def _check_temperatures(
-        self,
-        changes: list[Alarm],
-        state: _State,
-        values: Sequence[float],
-        now_s: float,
-    ) -> None:
+    def _check_temperatures(self, at: _At, values: Sequence[float]) -> None:
+        state = at.state
         high = self._limits.temperature_max_degc
         rate = self._limits.temperature_rate_max_k_per_min
         while len(state.temperatures) < len(values):
@@ -307,40 +250,22 @@ class AlarmWatch:
                 continue
             which = f"sensor {i + 1}"
             if high is not None:
-                self._level(
-                    changes,
-                    state,
-                    "over_temperature",
-                    which,
-                    value,
-                    high,
-                    high - BACK_K,
-                    "degC",
-                    now_s,
-                )
+                back = high - BACK_K
+                self._level(at, "over_temperature", which, value, high, back, "degC")
             if rate is not None:
-                rise = _rise(state.temperatures[i], now_s, value)
-                allowed = rate * RATE_WINDOW_S / 60.0
-                self._level(
-                    changes,
-                    state,
-                    "temperature_rate",
-                    which,
-                    rise * 60.0 / RATE_WINDOW_S,
-                    math.nextafter(allowed, math.inf),
-                    BACK_RATE * rate,
-                    "K/min",
-                    now_s,
-                )
+                rise = _rise(state.temperatures[i], at.now_s, value)
+                # Beyond the limit, not at it: a sensor may step by 1 K.
+                above = math.nextafter(rate, math.inf)
+                back = BACK_RATE * rate
+                self._level(at, "temperature_rate", which, rise, above, back, "K/min")
 
-    def _check_faults(
-        self, changes: list[Alarm], state: _State, reading: Reading
-    ) -> None:
+    def _check_faults(self, at: _At, reading: Reading) -> None:
+        state = at.state
         now = {n.message for n in reading.notices if n.code == CRITICAL_FAULT}
         before = state.faults.get(reading.message, set())
         for which in sorted(now | before):
             on = which in now
-            self._set(changes, state, CRITICAL_FAULT, which, on, reading.time_s)
+            self._set(at, CRITICAL_FAULT, which, on)
         if now or before:
             state.faults[reading.message] = now
 
@@ -351,21 +276,10 @@ class AlarmWatch:
         for states in units.values():
             if now_s < max(self._age_s(s) for s in states):
                 continue
-            found, state = max(
-                ((len(self._fresh(s, now_s)), s) for s in states), key=lambda p: p[0]
-            )
+            found = max(len(self._fresh(s, now_s)) for s in states)
+            at = _At(states[0], now_s, changes)
             short = found < n_cells
-            self._set(
-                changes,
-                states[0],
-                "missing_cells",
-                "",
-                short,
-                now_s,
-                float(found),
-                float(n_cells),
-                "cells",
-            )
+            self._set(at, "missing_cells", "", short, found, n_cells, "cells")
 
     def _age_s(self, state: _State) -> float:
         """Return s after which a cell that was not heard again is missing."""
@@ -378,47 +292,44 @@ class AlarmWatch:
 
     def _level(
         self,
-        changes: list[Alarm],
-        state: _State,
+        at: _At,
         code: str,
         which: str,
         value: float,
         limit: float,
         back: float,
         unit: str,
-        now_s: float,
     ) -> None:
         """Begin at `limit`, end beyond `back`, which lies on the safe side of it."""
         upper = back <= limit
         if value >= limit if upper else value <= limit:
-            self._set(changes, state, code, which, True, now_s, value, limit, unit)
+            self._set(at, code, which, True, value, limit, unit)
         elif value < back if upper else value > back:
-            self._set(changes, state, code, which, False, now_s)
+            self._set(at, code, which, False)
 
     def _set(
         self,
-        changes: list[Alarm],
-        state: _State,
+        at: _At,
         code: str,
         which: str,
         on: bool,
-        now_s: float,
         value: float = math.nan,
         limit: float = math.nan,
         unit: str = "",
     ) -> None:
+        state = at.state
         watched = state.watched
         key = (watched.name, code, which)
         active = self._active.get(key)
         if on and active is None:
             alarm = Alarm(
-                code, watched.name, watched.unit_id, which, value, limit, unit, now_s
+                code, watched.name, watched.unit_id, which, value, limit, unit, at.now_s
             )
             self._active[key] = alarm
-            changes.append(alarm)
+            at.changes.append(alarm)
         elif not on and active is not None:
             del self._active[key]
-            changes.append(replace(active, ended_s=now_s))
+            at.changes.append(replace(active, ended_s=at.now_s))
 
 
 def alarms_of(

@@ -6,7 +6,6 @@ so that Ctrl-C cannot come between two halves of a block.
 """
 
 import queue
-import re
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -14,16 +13,17 @@ from pathlib import Path
 from threading import Event, Lock, Thread
 from typing import Final
 
-from battlife import __version__
 from battlife.archive.journal import JournalWriter, journal_path
 from battlife.errors import BattlifeError, HardwareError, InputError
 from battlife.model import Frame, Reading, Value, merge
-from battlife.pipeline.journals import MarkFinder, wire_facts
+from battlife.pipeline.journals import MarkFinder
 from battlife.recording.alarms import Alarm, AlarmWatch, Watched, as_facts
+from battlife.recording.heading import journal_header
 from battlife.recording.lines import Connect, Line, LineDevice, LineStep, rig_lines
 from battlife.recording.programs import Programs
 from battlife.recording.rig import Rig, unit_ids
 from battlife.recording.sealing import Recorded, seal
+from battlife.recording.status import Status
 
 ACKNOWLEDGE_S: Final = 0.2
 """At most this much is lost by a power cut."""
@@ -35,43 +35,6 @@ COUNTS_S: Final = 60.0
 QUEUE_STEPS: Final = 50_000
 """Steps that may wait for a disk that hangs; then a channel waits too."""
 MAX_ALARMS: Final = 10_000
-VIRTUAL: Final = re.compile(
-    r"virtual:|udp_multicast:|socketcan:vcan|loop://|.*/dev/pts/"
-)
-"""Channels that no hardware is behind."""
-
-
-@dataclass(frozen=True)
-class Status:
-    """A recording as it stands.
-
-    Attributes
-    ----------
-    time_s : s since its start
-    values : latest values, by device
-    heard_s : when a device last said something right, s since the start
-    n_frames : so far; n_acknowledged of them are safe
-    n_lost, n_rejected, n_timeouts : what went wrong, counted
-    acknowledged_age_s : s since everything was safe
-    away : channels that are gone now
-    alarms : those that last
-    n_alarms : begun so far
-    simulated : True if a simulated device was heard
-    """
-
-    time_s: float
-    values: Mapping[str, Mapping[str, Value]]
-    heard_s: Mapping[str, float]
-    n_frames: int
-    n_acknowledged: int
-    n_lost: int
-    n_rejected: int
-    n_timeouts: int
-    acknowledged_age_s: float
-    away: tuple[str, ...]
-    alarms: tuple[Alarm, ...]
-    n_alarms: int
-    simulated: bool
 
 
 def record(
@@ -141,7 +104,9 @@ def record(
     try:
         for line in lines:
             line.open()
-        header = _header(rig, devices, ids, operator, wake, start_s, start_utc_ns)
+        header = journal_header(
+            rig, devices, ids, operator, wake, start_s, start_utc_ns
+        )
         with JournalWriter(
             journal_path(out),
             header,
@@ -467,40 +432,3 @@ class _Run:
 
     def _put_event(self, facts: Mapping[str, object]) -> None:
         self._queue.put({"time_s": self.now_s(), **facts})
-
-
-def _header(
-    rig: Rig,
-    devices: Sequence[LineDevice],
-    ids: Mapping[str, str],
-    operator: str,
-    wake: bool,
-    start_s: float,
-    start_utc_ns: int,
-) -> dict[str, object]:
-    channels = list(dict.fromkeys(d.channel for d in devices))
-    return {
-        "schema": 1,
-        "software": __version__,
-        "rig": rig.name,
-        "calibration": rig.calibration,
-        "operator": operator,
-        "wake": wake,
-        "start_monotonic_ns": int(start_s * 1e9),
-        "start_utc_ns": start_utc_ns,
-        "limits": {k: v for k, v in vars(rig.limits).items() if v is not None},
-        "on_alarm": list(rig.on_alarm),
-        "simulated": any(VIRTUAL.match(c) for c in channels),
-        "channels": channels,
-        "devices": [
-            {
-                "name": d.device.name,
-                "target": d.device.target,
-                "unit_id": ids[d.device.name],
-                "period_s": d.device.period_s,
-                "channel": d.channel,
-                **wire_facts(d.wire),
-            }
-            for d in devices
-        ],
-    }

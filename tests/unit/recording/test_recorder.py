@@ -22,10 +22,11 @@ from battlife.errors import HardwareError, InputError
 from battlife.model import SIMULATED_DATA, SIMULATED_ID, Frame, Reading
 from battlife.pipeline.journals import extracted
 from battlife.recording.alarms import Alarm
-from battlife.recording.recorder import Status, record
+from battlife.recording.recorder import record
 from battlife.recording.recovering import recover
 from battlife.recording.rig import Limits, Rig, RigDevice
 from battlife.recording.sealing import Recorded, seal
+from battlife.recording.status import Status
 from battlife.recording.watching import watch
 from scripted_rig import ScriptedLine, cells_frame, connected, state_frame
 

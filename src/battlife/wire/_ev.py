@@ -15,6 +15,12 @@ from battlife.wire import uds
 from battlife.wire.isotp import Broken, Payload, Reassembler
 
 NAN: Final = math.nan
+STANDARD_CRITICAL: Final[Mapping[str, str]] = {
+    "P0AA6": "the isolation of the high-voltage system is lost",
+    "P0A7E": "over-temperature of the battery pack",
+}
+"""Trouble codes of SAE J2012 that forbid handling, of every maker."""
+
 DTC_HINT: Final = "read the codes with the maker's tester before anybody handles it"
 
 

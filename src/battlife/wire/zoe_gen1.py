@@ -18,6 +18,7 @@ from battlife.errors import InputError, ProtocolError
 from battlife.model import Notice, Request, Value
 from battlife.wire._ev import (
     NAN,
+    STANDARD_CRITICAL,
     Broadcast,
     EvDecoder,
     Link,
@@ -54,6 +55,7 @@ _RELAY_CLOSED, _RELAY_TRANSITORY = 1, 3
 _LEVEL_2: Final = 6
 
 CRITICAL: Final[Mapping[str, str]] = {
+    **STANDARD_CRITICAL,
     "P33E2": "the battery found itself too hot",
     "P3332": "second cell over-voltage protection acted",
     "P3300": "pack over-voltage",
@@ -61,7 +63,7 @@ CRITICAL: Final[Mapping[str, str]] = {
     "P3064": "the second protection circuit failed",
     **{f"P{0x3302 + i:04X}": f"over-voltage in module {i + 1}" for i in range(24)},
 }
-"""Trouble codes that forbid handling (CanZE LBC_Dtcs.csv)."""
+"""Trouble codes that forbid handling (SAE J2012, CanZE LBC_Dtcs.csv)."""
 
 
 def _status(data: bytes) -> Said:
@@ -198,6 +200,7 @@ MESSAGES: Final = (
     Message("fault_codes", b"\x19\x02\x0f", fault_codes(CRITICAL), 3, every_s=10.0),
 )
 _CLEAR: Final = clearing()
+_REQUESTS: Final = {address: asked(MESSAGES, link) for address, link in _LINKS.items()}
 
 
 def _charging(data: bytes) -> Said:
@@ -388,7 +391,7 @@ class ZoeGen1:
 
     def requests(self, known: Mapping[str, Value]) -> Sequence[Request]:
         """Return the requests of one cycle: a session ends after 5 s of silence."""
-        return asked(MESSAGES, _LINKS[self.address])
+        return _REQUESTS[self.address]
 
     def decoder(self) -> EvDecoder:
         """Return a decoder that has heard nothing yet."""

@@ -11,9 +11,13 @@ from battlife.model import FrameReader
 from battlife.readers.frame_logs import (
     analysers,
     asc,
+    blf,
+    btsnoop,
     candump,
     crtd,
     hex_text,
+    pcap,
+    raw_bytes,
     tables,
     trc,
 )
@@ -21,6 +25,9 @@ from battlife.readers.frame_logs import (
 READERS: Final[Sequence[FrameReader]] = (
     candump.READER,
     asc.READER,
+    blf.READER,
+    pcap.READER,
+    btsnoop.READER,
     trc.READER,
     tables.GVRET,
     tables.PYTHON_CAN,
@@ -29,4 +36,5 @@ READERS: Final[Sequence[FrameReader]] = (
     analysers.MICROCHIP,
     analysers.CAR_BUS,
     hex_text.READER,
+    raw_bytes.READER,
 )

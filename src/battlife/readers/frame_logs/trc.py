@@ -146,9 +146,10 @@ class _Trc:
         if kind != "RR" and kind not in _FRAME_TYPES:
             raise BadRecord(f"{ascii(kind)} is no message type")
         digits = len(field["I"])
-        if digits not in (_SHORT_ID, _LONG_ID):
+        if not _SHORT_ID <= digits <= _LONG_ID:
             raise BadRecord("an identifier has 4 or 8 digits")
-        extended = digits == _LONG_ID
+        # PEAK fills up to 4 or 8 digits; some writers leave out the zeros in front.
+        extended = digits > _SHORT_ID
         most = MAX_EXTENDED_ID if extended else MAX_CAN_ID
         identifier = number(field["I"], 16, most, "identifier")
         fd = _FRAME_TYPES.get(kind, False)

@@ -10,7 +10,7 @@ from battlife.grading.floor import (
     FloorResult,
     check_floor,
 )
-from battlife.grading.hold import CRITICAL_FAULT
+from battlife.grading.hold import BMS, CRITICAL_FAULT
 from battlife.grading.policy import Policy, RouteRules, Rule
 from battlife.model import (
     Clearance,

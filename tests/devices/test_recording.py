@@ -185,7 +185,6 @@ def test_targets_that_do_not_fit_are_refused(
 
 
 def test_a_simulated_pack_is_recorded_marked_and_read_back(tmp_path: Path) -> None:
-    pytest.importorskip("battlife.wire.jbd", reason="the decoder is not there yet")
     out = tmp_path / "a.h5"
     stop = threading.Event()
     alarms: list[Alarm] = []

@@ -46,11 +46,13 @@ class Link:
     ----------
     request, answer : identifiers of what is sent to it and of what it answers with
     extended : True for 29-bit identifiers
+    fd : True where its bus is CAN FD
     """
 
     request: int
     answer: int
     extended: bool = False
+    fd: bool = False
 
 
 @dataclass(frozen=True)
@@ -93,6 +95,7 @@ class Message:
             link.request,
             link.extended,
             link.answer,
+            link.fd,
             timeout_s=self.timeout_s,
             gap_s=0.005,
             every_s=self.every_s,
@@ -125,18 +128,22 @@ class EvDecoder:
     link : identifiers of the control unit
     messages : that can be asked for
     broadcasts : by identifier and whether it is of 29 bits
+    also : other identifiers of the same control unit
     """
 
     device: str
     link: Link
     messages: Sequence[Message]
     broadcasts: Mapping[tuple[int, bool], Broadcast] = field(default_factory=dict)
+    also: tuple[Link, ...] = ()
 
     def __post_init__(self) -> None:
         self._by_head = {m.head: m for m in self.messages}
+        links = (self.link, *self.also)
         self._reassembler = Reassembler(
-            [(self.link.request, self.link.answer, self.link.extended)]
+            (link.request, link.answer, link.extended) for link in links
         )
+        self._asking = {link.request for link in links}
         self._asked = b""
 
     def feed(self, frame: Frame) -> Iterator[Reading | Rejected]:
@@ -164,7 +171,7 @@ class EvDecoder:
         for item in items:
             if isinstance(item, Payload):
                 yield from self._heard(item)
-            elif item.identifier == self.link.answer:
+            elif item.identifier not in self._asking:
                 message = self._message(item.data)
                 yield Rejected(
                     item.time_s,
@@ -177,7 +184,7 @@ class EvDecoder:
 
     def _heard(self, payload: Payload) -> Iterator[Reading | Rejected]:
         data = payload.data
-        if payload.identifier == self.link.request:
+        if payload.identifier in self._asking:
             self._asked = data
             return
         if payload.identifier is None and data and data[0] in _ASKING:

@@ -45,7 +45,14 @@ _SERIAL: Final[Mapping[str, tuple[str, str]]] = MappingProxyType(
 # adapter with the device on its bus. Options are those `running` does not take itself.
 _CAN: Final[Mapping[str, str]] = MappingProxyType(
     {
+        "daly_can": "daly_can",
+        "dbc": "dbc_device",
+        "kona": "kona",
         "leaf": "leaf",
+        "lv_can": "lv_can",
+        "meb": "meb",
+        "zoe_gen1": "zoe_gen1",
+        "zoe_gen2": "zoe_gen2",
     }
 )
 
@@ -133,7 +140,8 @@ def running(
     protocol, faults, seed, tcp : as :func:`serve`
     options : `addresses`, several devices on one serial line; `spec`, the PackSpec;
         `clock` and `rate` of the pack's simulated time; on a CAN bus `variant` of the
-        device and `bus_load`, the fraction of the bus that other traffic fills
+        device and `bus_load`, the fraction of the bus that other traffic fills; `dbc`,
+        the path of a file
     """
     chosen = checked(faults)
     station, packs, prefix = _built(protocol, chosen, seed, options)

@@ -1,5 +1,7 @@
 """Fields of messages, most significant bit first."""
 
+from collections.abc import Sequence
+
 
 def put(data: bytearray, start: int, length: int, raw: int) -> None:
     """Write a field whose first, most significant bit is `start`.
@@ -37,3 +39,11 @@ def held(value: float, bits: int, *, signed: bool = False) -> int:
 def big(value: float, size: int, *, signed: bool = False) -> bytes:
     """Return the number of :func:`held` in `size` bytes, big-endian."""
     return held(value, 8 * size, signed=signed).to_bytes(size, "big", signed=signed)
+
+
+def packed(flags: Sequence[bool]) -> bytes:
+    """Return one bit a flag, the first one highest in the first byte."""
+    data = bytearray((len(flags) + 7) // 8)
+    for i, flag in enumerate(flags):
+        data[i // 8] |= flag << 7 - i % 8
+    return bytes(data)

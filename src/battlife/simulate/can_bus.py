@@ -82,8 +82,10 @@ class Node(Protocol):
     writes: list[bytes]
     """Requests it received that would have changed a real device."""
 
-    broadcasts: Sequence[Broadcast]
-    """What it repeats unasked while it is awake."""
+    @property
+    def broadcasts(self) -> Sequence[Broadcast]:
+        """What it repeats unasked while it is awake."""
+        ...
 
     def awake(self, now_s: float) -> bool:
         """Say whether it is heard at all."""

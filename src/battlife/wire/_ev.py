@@ -66,7 +66,6 @@ class Message:
     says : gives what an answer's payload (from its service byte on) says; raises
         ProtocolError
     length : bytes an answer has at least
-    exact : True where it never has more
     every_s : s between two requests
     allow : on what condition it is asked
     timeout_s : s an answer may take
@@ -76,7 +75,6 @@ class Message:
     ask: bytes
     says: Callable[[bytes], Said]
     length: int = 0
-    exact: bool = False
     every_s: float = 0.0
     allow: Allow = Allow.READ
     timeout_s: float = 0.5

@@ -254,7 +254,7 @@ BROADCASTS: Final[Mapping[tuple[int, bool], Broadcast]] = {
     (0x55B, False): Broadcast("broadcast_55B", 8, _charge),
     (0x5BC, False): Broadcast("broadcast_5BC", 8, _energy),
     (0x5C0, False): Broadcast("broadcast_5C0", 8, _history),
-    (0x59E, False): Broadcast("broadcast_59E", 4, _capacity),
+    (0x59E, False): Broadcast("broadcast_59E", 8, _capacity),
 }
 
 _HISTORY: Final = {1: "max", 2: "avg", 3: "min"}

@@ -295,13 +295,13 @@ def _identity(data: bytes) -> Said:
 
 
 BROADCASTS: Final[Mapping[tuple[int, bool], Broadcast]] = {
-    (0x155, False): Broadcast("broadcast_155", 6, _charging),
+    (0x155, False): Broadcast("broadcast_155", 8, _charging),
     (0x424, False): Broadcast("broadcast_424", 8, _protection),
     (0x425, False): Broadcast("broadcast_425", 8, _extremes),
     (0x427, False): Broadcast("broadcast_427", 8, _energy),
-    (0x42E, False): Broadcast("broadcast_42E", 7, _voltage),
-    (0x654, False): Broadcast("broadcast_654", 4, _dash_soc),
-    (0x658, False): Broadcast("broadcast_658", 5, _identity),
+    (0x42E, False): Broadcast("broadcast_42E", 8, _voltage),
+    (0x654, False): Broadcast("broadcast_654", 8, _dash_soc),
+    (0x658, False): Broadcast("broadcast_658", 8, _identity),
 }
 
 

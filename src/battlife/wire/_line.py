@@ -39,12 +39,14 @@ class Piece:
     data : the bytes
     why : what is wrong with them, "" for a right message
     direction : "rx" or "tx", of the frame that completed it
+    start : position of its first byte among those of its direction
     """
 
     time_s: float
     data: bytes
     why: str
     direction: str
+    start: int = 0
 
 
 class Line:
@@ -64,30 +66,44 @@ class Line:
         self._look = look
         self._pending = {"rx": b"", "tx": b""}
         self._told = {"rx": False, "tx": False}
+        self._start = {"rx": 0, "tx": 0}  # of what is pending
+        self._time_s = 0.0
 
     def feed(self, frame: Frame) -> Iterator[Piece]:
         """Take the next bytes; yield what they complete."""
         if frame.identifier is not None or frame.kind != "data":
             return
-        direction = frame.direction
-        data = self._pending[direction] + frame.data
+        self._time_s = frame.time_s
+        yield from self._cut(frame.direction, frame.data)
+
+    def finish(self) -> Iterator[Piece]:
+        """Yield what stands behind a message that the end left incomplete."""
+        for direction in self._pending:
+            while self._pending[direction]:
+                self._start[direction] += 1
+                rest, self._pending[direction] = self._pending[direction][1:], b""
+                yield from self._cut(direction, rest)
+
+    def _cut(self, direction: str, fresh: bytes) -> Iterator[Piece]:
+        data = self._pending[direction] + fresh
+        start = self._start[direction]
         at = 0
         while at < len(data):
             found = self._look(data[at : at + MAX_PENDING])
             if found.verdict == "more" and len(data) - at < MAX_PENDING:
                 break
+            raw = data[at : at + found.length]
             if found.verdict == "message":
-                piece = data[at : at + found.length]
                 self._told[direction] = False
-                yield Piece(frame.time_s, piece, "", direction)
+                yield Piece(self._time_s, raw, "", direction, start + at)
                 at += found.length
                 continue
             if found.verdict == "wrong" and not self._told[direction]:
                 self._told[direction] = True
-                piece = data[at : at + found.length]
-                yield Piece(frame.time_s, piece, found.why, direction)
+                yield Piece(self._time_s, raw, found.why, direction, start + at)
             at += 1
         self._pending[direction] = data[at:]
+        self._start[direction] = start + at
 
     def rest(self) -> bytes:
         """Return the received bytes that the end left incomplete."""

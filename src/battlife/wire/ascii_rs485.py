@@ -22,6 +22,8 @@ BATTERY: Final = 0x46
 """CID1 of a lithium battery."""
 MAX_INFO: Final = 1024
 """Characters of INFO; the answers of these families have less than 300."""
+MAX_CELLS: Final = 32
+MAX_SENSORS: Final = 16
 KELVIN: Final = 2731
 """Tenths of a kelvin at 0 degC, as these devices round it."""
 
@@ -73,7 +75,7 @@ class Command:
     cid2 : its code
     understand : INFO of an answer -> what it says; raises WrongShapeError
     every_s : see Request
-    with_info : the request carries the address of the pack as INFO
+    with_info : the request carries the number of the pack as INFO
     """
 
     name: str
@@ -82,9 +84,9 @@ class Command:
     every_s: float = 0.0
     with_info: bool = True
 
-    def request(self, version: int, address: int) -> Request:
-        """Return the request to the pack at an address."""
-        info = bytes([address]) if self.with_info else b""
+    def request(self, version: int, address: int, pack: int) -> Request:
+        """Return the request to a pack: its address and its number."""
+        info = bytes([pack]) if self.with_info else b""
         return Request(
             self.name,
             build(version, address, self.cid2, info),
@@ -289,11 +291,25 @@ def expect(info: bytes, n_bytes: int) -> None:
         raise WrongShapeError(f"{len(info)} bytes of INFO, expected {n_bytes}")
 
 
-def celsius(raw: int) -> float:
+def celsius(raw: int, zero: int = KELVIN) -> float:
     """Return degC of tenths of a kelvin; 0 and FFFF are no temperature."""
     if raw in (0, 0xFFFF):
         return float("nan")
-    return round((raw - KELVIN) / 10, 1)
+    return round((raw - zero) / 10, 1)
+
+
+def cell_voltages(fields: Fields) -> tuple[float, ...]:
+    """Return the count and the millivolts of cells, in V."""
+    n_cells = fields.count(MAX_CELLS, "cells")
+    if n_cells == 0:
+        raise WrongShapeError("an answer without cells")
+    return tuple(fields.unsigned() / 1000 for _ in range(n_cells))
+
+
+def temperatures(fields: Fields, zero: int = KELVIN) -> tuple[float, ...]:
+    """Return the count and the temperatures of sensors, in degC."""
+    n_sensors = fields.count(MAX_SENSORS, "sensors")
+    return tuple(celsius(fields.unsigned(), zero) for _ in range(n_sensors))
 
 
 def text_of(data: bytes) -> str:

@@ -11,22 +11,24 @@ from typing import ClassVar, Final, Literal
 from battlife.errors import InputError
 from battlife.model import Request, Value
 from battlife.wire.ascii_rs485 import (
+    MAX_CELLS,
+    MAX_SENSORS,
     AsciiDecoder,
     Command,
     Fields,
     Said,
     WrongShapeError,
     alarm_bytes,
+    cell_voltages,
     celsius,
     critical,
     expect,
     set_bits,
+    temperatures,
     text_of,
 )
 
 VERSION: Final = 0x20
-MAX_CELLS: Final = 32
-MAX_SENSORS: Final = 16
 _FULL: Final = 0xFFFF
 """A 16-bit capacity that did not fit; the 24-bit one follows."""
 
@@ -48,9 +50,8 @@ def analog(info: bytes) -> Said:
     fields = Fields(info)
     fields.unsigned(1)  # what has changed since it was asked last
     fields.unsigned(1)  # of a pack its address; the answers of several are not taken
-    cells = _cells(fields)
-    n_sensors = fields.count(MAX_SENSORS, "sensors")
-    degc = tuple(celsius(fields.unsigned()) for _ in range(n_sensors))
+    cells = cell_voltages(fields)
+    degc = temperatures(fields)
     current = fields.signed() / 10
     volts = fields.unsigned() / 1000
     remaining = fields.unsigned()
@@ -186,13 +187,6 @@ def nothing(info: bytes) -> Said:
     return Said({})
 
 
-def _cells(fields: Fields) -> tuple[float, ...]:
-    n_cells = fields.count(MAX_CELLS, "cells")
-    if n_cells == 0:
-        raise WrongShapeError("an answer without cells")
-    return tuple(fields.unsigned() / 1000 for _ in range(n_cells))
-
-
 COMMANDS: Final = (
     Command("analog", 0x42, analog),
     Command("alarms", 0x44, alarms),
@@ -239,7 +233,7 @@ class PylontechRs485:
     @property
     def permitted(self) -> Sequence[Request]:
         """Everything that may be sent: reading commands."""
-        return tuple(c.request(VERSION, self.address) for c in COMMANDS)
+        return tuple(c.request(VERSION, self.address, self.address) for c in COMMANDS)
 
     @property
     def probes(self) -> Sequence[Request]:

@@ -11,15 +11,23 @@ import typer
 
 from battlife import __version__
 from battlife.cli import (
+    clear_faults,
     convert,
+    decode,
     demo,
+    devices,
     estimate,
     formats,
     grade,
     info,
     keys,
     plot,
+    read,
+    record,
+    recover,
+    simulate,
     verify,
+    watch,
 )
 from battlife.errors import BattlifeError
 
@@ -35,7 +43,25 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
-for _module in (demo, formats, info, convert, plot, estimate, grade, verify, keys):
+for _module in (
+    demo,
+    formats,
+    info,
+    convert,
+    plot,
+    estimate,
+    grade,
+    decode,
+    devices,
+    read,
+    record,
+    watch,
+    recover,
+    simulate,
+    clear_faults,
+    verify,
+    keys,
+):
     app.command(name=_module.NAME)(_module.command)
 
 

@@ -1,9 +1,12 @@
 """Options that several verbs share."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+if TYPE_CHECKING:
+    from battlife.pipeline.decoding import Decoding
 
 FormatOption = Annotated[
     str | None,
@@ -27,3 +30,44 @@ NominalOption = Annotated[
 OperatorOption = Annotated[
     str, typer.Option("--operator", help="Who is responsible for this run.")
 ]
+ProtocolOption = Annotated[
+    str | None,
+    typer.Option("--protocol", help="What the frames of a bus log mean."),
+]
+DbcOption = Annotated[
+    Path | None, typer.Option("--dbc", help="DBC file, for --protocol dbc.")
+]
+AddressOption = Annotated[
+    int | None, typer.Option("--address", help="Address of the device on its line.")
+]
+PeriodOption = Annotated[
+    float,
+    typer.Option("--period", help="Seconds between two samples of a bus log."),
+]
+
+
+def decoding_of(
+    protocol: str | None,
+    dbc: Path | None = None,
+    period_s: float = 1.0,
+    address: int | None = None,
+) -> "Decoding | None":
+    """Return how a bus log is to be decoded, None if no protocol was named.
+
+    Raises
+    ------
+    InputError
+        No such protocol, an option it does not take, or a period that is none.
+    """
+    from battlife.errors import InputError
+    from battlife.pipeline.decoding import Decoding
+
+    if protocol is None:
+        if dbc is not None:
+            return decoding_of("dbc", dbc, period_s, address)
+        return None
+    if not 0 < period_s < float("inf"):
+        raise InputError(f"--period must be above 0, not {period_s:g}")
+    decoding = Decoding(protocol, address, dbc, period_s)
+    decoding.wire()
+    return decoding

@@ -6,12 +6,16 @@ from typing import Annotated
 import typer
 
 from battlife.cli._options import (
+    DbcOption,
     FormatOption,
     MappingOption,
     NominalOption,
     OperatorOption,
+    PeriodOption,
+    ProtocolOption,
     UnitOption,
     UnitsOption,
+    decoding_of,
 )
 from battlife.cli._output import JsonOption, Output, QuietOption, usage
 from battlife.errors import BattlifeError
@@ -27,6 +31,9 @@ def command(
     ],
     format_name: FormatOption = None,
     mapping: MappingOption = None,
+    protocol: ProtocolOption = None,
+    dbc: DbcOption = None,
+    period: PeriodOption = 1.0,
     units: UnitsOption = None,
     unit: UnitOption = None,
     nominal_ah: NominalOption = None,
@@ -43,12 +50,14 @@ def command(
     with usage():
         output_kind(output)
         check_format(format_name)
+        decoding = decoding_of(protocol, dbc, period)
     options = LoadOptions(
         format=format_name,
         mapping=mapping,
         units_file=units,
         unit=unit,
         nominal_ah=nominal_ah,
+        decoding=decoding,
     )
 
     def failed(source: Path, error: BattlifeError) -> None:

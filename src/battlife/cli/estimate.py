@@ -7,11 +7,15 @@ from typing import Annotated, Any
 import typer
 
 from battlife.cli._options import (
+    DbcOption,
     FormatOption,
     MappingOption,
     NominalOption,
+    PeriodOption,
+    ProtocolOption,
     UnitOption,
     UnitsOption,
+    decoding_of,
 )
 from battlife.cli._output import (
     JsonOption,
@@ -35,6 +39,9 @@ def command(
     ] = None,
     format_name: FormatOption = None,
     mapping: MappingOption = None,
+    protocol: ProtocolOption = None,
+    dbc: DbcOption = None,
+    period: PeriodOption = 1.0,
     units: UnitsOption = None,
     unit: UnitOption = None,
     nominal_ah: NominalOption = None,
@@ -53,12 +60,15 @@ def command(
     from battlife.pipeline.sources import LoadOptions, check_format
 
     out = Output(json_lines, quiet)
+    with usage():
+        decoding = decoding_of(protocol, dbc, period)
     options = LoadOptions(
         format=format_name,
         mapping=mapping,
         units_file=units,
         unit=unit,
         nominal_ah=nominal_ah,
+        decoding=decoding,
     )
     with usage():
         chosen = parse_settings(settings or [])

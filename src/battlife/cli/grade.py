@@ -11,12 +11,16 @@ import typer
 
 from battlife import errors
 from battlife.cli._options import (
+    DbcOption,
     FormatOption,
     MappingOption,
     NominalOption,
     OperatorOption,
+    PeriodOption,
+    ProtocolOption,
     UnitOption,
     UnitsOption,
+    decoding_of,
 )
 from battlife.cli._output import (
     JsonOption,
@@ -68,6 +72,9 @@ def command(
     ] = None,
     format_name: FormatOption = None,
     mapping: MappingOption = None,
+    protocol: ProtocolOption = None,
+    dbc: DbcOption = None,
+    period: PeriodOption = 1.0,
     json_lines: JsonOption = False,
     quiet: QuietOption = False,
 ) -> int:
@@ -85,12 +92,14 @@ def command(
         )
     with usage():
         check_format(format_name)
+        decoding = decoding_of(protocol, dbc, period)
     load = LoadOptions(
         format=format_name,
         mapping=mapping,
         units_file=units,
         unit=unit,
         nominal_ah=nominal_ah,
+        decoding=decoding,
     )
     rows = run(
         out,

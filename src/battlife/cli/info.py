@@ -6,7 +6,15 @@ from typing import Annotated, Any
 
 import typer
 
-from battlife.cli._options import FormatOption, MappingOption, UnitsOption
+from battlife.cli._options import (
+    DbcOption,
+    FormatOption,
+    MappingOption,
+    PeriodOption,
+    ProtocolOption,
+    UnitsOption,
+    decoding_of,
+)
 from battlife.cli._output import JsonOption, Output, QuietOption, usage
 
 NAME = "info"
@@ -16,13 +24,17 @@ def command(
     files: Annotated[list[Path], typer.Argument(help="Log files or archives.")],
     format_name: FormatOption = None,
     mapping: MappingOption = None,
+    protocol: ProtocolOption = None,
+    dbc: DbcOption = None,
+    period: PeriodOption = 1.0,
     units: UnitsOption = None,
     json_lines: JsonOption = False,
     quiet: QuietOption = False,
 ) -> int:
     """Say what is in each file: format, units, samples, channels, warnings."""
     from battlife.errors import BattlifeError
-    from battlife.pipeline.convert import info_row
+    from battlife.pipeline.convert import frames_row, info_row
+    from battlife.pipeline.decoding import open_log
     from battlife.pipeline.sources import (
         LoadOptions,
         check_format,
@@ -34,18 +46,30 @@ def command(
     out = Output(json_lines, quiet)
     with usage():
         check_format(format_name)
-    options = LoadOptions(format=format_name, mapping=mapping, units_file=units)
+        decoding = decoding_of(protocol, dbc, period)
+    options = LoadOptions(
+        format=format_name, mapping=mapping, units_file=units, decoding=decoding
+    )
     for path in files:
         try:
-            row = info_row(path, load_file(path, options))
+            log = None if mapping else open_log(path, format_name)
+            row = frames_row(path, log) if log is not None else {}
+            if log is None or decoding is not None:
+                row |= info_row(path, load_file(path, options)) | {
+                    k: row[k] for k in ("n_frames", "format") if k in row
+                }
             if looks_like_archive(path):
                 row |= {"sha256": hash_file(path)[0], "format": "archive"}
         except BattlifeError as error:
             out.failure(str(path), error)
             continue
         out.row(row)
-        if not json_lines:
+        if json_lines:
+            continue
+        if "n_segments" in row:
             _show(out, row)
+        else:
+            _show_frames(out, row)
     return out.exit_code
 
 
@@ -70,6 +94,20 @@ def _show(out: Output, row: Mapping[str, Any]) -> None:
     out.text(f"  sha256     {row['sha256']}")
     for notice in row["notices"]:
         out.note(f"  {notice['severity']}: {notice['message']}")
+
+
+def _show_frames(out: Output, row: Mapping[str, Any]) -> None:
+    out.text(f"{row['source']}")
+    out.text(f"  format     {row['format']} (a bus log)")
+    out.text(f"  frames     {row['n_frames']} of {row['n_identifiers']} identifiers")
+    if row["n_error_frames"]:
+        out.text(f"  errors     {row['n_error_frames']} error frames")
+    out.text(f"  channels   {', '.join(row['channels']) or 'none'}")
+    out.text(f"  duration   {_duration(row['duration_s'])}")
+    out.text(f"  sha256     {row['sha256']}")
+    for notice in row["notices"]:
+        out.note(f"  {notice['severity']}: {notice['message']}")
+    out.note("  what the frames mean: --protocol NAME, see `battlife formats`")
 
 
 def _duration(seconds: object) -> str:

@@ -6,12 +6,16 @@ from typing import Annotated
 import typer
 
 from battlife.cli._options import (
+    DbcOption,
     FormatOption,
     MappingOption,
     NominalOption,
+    PeriodOption,
+    ProtocolOption,
     UnitsOption,
+    decoding_of,
 )
-from battlife.cli._output import JsonOption, Output, QuietOption
+from battlife.cli._output import JsonOption, Output, QuietOption, usage
 
 NAME = "plot"
 
@@ -24,6 +28,9 @@ def command(
     ] = None,
     format_name: FormatOption = None,
     mapping: MappingOption = None,
+    protocol: ProtocolOption = None,
+    dbc: DbcOption = None,
+    period: PeriodOption = 1.0,
     units: UnitsOption = None,
     nominal_ah: NominalOption = None,
     json_lines: JsonOption = False,
@@ -37,8 +44,14 @@ def command(
     from battlife.reports.plots import plot_overview
 
     out = Output(json_lines, quiet)
+    with usage():
+        decoding = decoding_of(protocol, dbc, period)
     options = LoadOptions(
-        format=format_name, mapping=mapping, units_file=units, nominal_ah=nominal_ah
+        format=format_name,
+        mapping=mapping,
+        units_file=units,
+        nominal_ah=nominal_ah,
+        decoding=decoding,
     )
     target = output if output is not None else Path(f"{file.name}.png")
     results = every_estimate(file, options)

@@ -12,6 +12,7 @@ from battlife.errors import InputError
 from battlife.model import Notice, Trace
 from battlife.pipeline.rows import SCHEMA, Row, notice_rows
 from battlife.quantities import QUANTITIES
+from battlife.readers import OpenLog
 
 if TYPE_CHECKING:
     import polars
@@ -64,6 +65,46 @@ def info_row(path: Path, traces: Sequence[Trace]) -> Row:
         "discharge_capacity_ah": _largest(traces, "discharge_capacity_ah", -1.0),
         "header": {k: v for t in traces for k, v in t.provenance.header.items()},
         "suspect": any(t.provenance.suspect for t in traces),
+        "warnings": [n["message"] for n in notice_rows(notices)],
+        "notices": notice_rows(notices),
+    }
+
+
+def frames_row(path: Path, log: OpenLog) -> Row:
+    """Return the contract's `info` object of a bus log, as far as frames tell.
+
+    Raises
+    ------
+    InputError
+        The log cannot be read to its end.
+    """
+    first_s = last_s = None
+    channels: dict[str, int] = {}
+    identifiers: set[int] = set()
+    kinds: dict[str, int] = {}
+    for frame in log:
+        first_s = frame.time_s if first_s is None else min(first_s, frame.time_s)
+        last_s = frame.time_s if last_s is None else max(last_s, frame.time_s)
+        channels[frame.channel] = channels.get(frame.channel, 0) + 1
+        kinds[frame.kind] = kinds.get(frame.kind, 0) + 1
+        if frame.identifier is not None and frame.kind == "data":
+            identifiers.add(frame.identifier)
+    notices = list(log.notices)
+    return {
+        "schema": SCHEMA,
+        "source": str(path),
+        "sha256": log.source.sha256,
+        "format": log.source.format,
+        "units": [],
+        "n_samples": 0,
+        "n_frames": sum(channels.values()),
+        "n_error_frames": kinds.get("error", 0),
+        "n_identifiers": len(identifiers),
+        "duration_s": None if first_s is None or last_s is None else last_s - first_s,
+        "start_utc": log.start_utc.isoformat() if log.start_utc else None,
+        "channels": sorted(channels),
+        "n_cycles": None,
+        "suspect": False,
         "warnings": [n["message"] for n in notice_rows(notices)],
         "notices": notice_rows(notices),
     }

@@ -99,12 +99,17 @@ def _as_bdf(trace: Trace) -> Trace:
 def _write(
     units: Sequence[Unit], output: Path, options: LoadOptions, operator: str
 ) -> None:
-    mapping = options.mapping.read_text("utf-8") if options.mapping else ""
     sources = dict.fromkeys(s for u in units for s in u.trace.provenance.sources)
     write_archive(
         output,
         [
-            ArchivedSource(Path(s.path), s.sha256, Path(s.path).name, s.format, mapping)
+            ArchivedSource(
+                Path(s.path),
+                s.sha256,
+                Path(s.path).name,
+                s.format,
+                options.settings(s),
+            )
             for s in sources
         ],
         [ArchivedUnit(u.trace, u.pack) for u in units],

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from battlife.errors import BattlifeError, FormatError, InputError
 from battlife.pipeline.sources import Job, LoadOptions, Records, looks_like_archive
-from battlife.readers import detect, hash_file
+from battlife.readers import detect, detect_frames, hash_file
 from battlife.readers.units import UNITS_FILE
 
 LEDGER_NAME = "ledger.jsonl"
@@ -66,6 +66,7 @@ def find(paths: Sequence[Path], options: LoadOptions) -> Found:
             claimed[resolved] = path
             digests = [hash_file(p)[0] for p in files]
             chosen = options.format is not None or options.mapping is not None
+            chosen |= options.decoding is not None and detect_frames(path) is not None
             if record is None and not archived and not chosen:
                 detect(path)
         except BattlifeError as error:

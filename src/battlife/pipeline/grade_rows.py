@@ -56,7 +56,7 @@ def grade_row(result: UnitResult) -> Row:
                 for reason in e.reasons
             }
         ),
-        "reported_soh": None,
+        "reported_soh": result.reported_soh,
         "nominal_ah": pack.nominal_ah if pack else None,
         "nominal_source": pack.nominal_source or None if pack else None,
         "sensor": pack.calibration or None if pack else None,

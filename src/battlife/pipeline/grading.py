@@ -9,6 +9,8 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import numpy as np
+
 from battlife import __version__
 from battlife.archive import (
     ArchivedSource,
@@ -77,6 +79,7 @@ class UnitResult:
     Attributes
     ----------
     status : "graded", "refused", "error", "skipped" or "duplicate"
+    reported_soh : what the unit's BMS claims, a fraction; never a measurement
     decided_by : the measurements that speak for the unit, by name
     resumed : True if an earlier run had computed it from the same input and policy
     """
@@ -88,6 +91,7 @@ class UnitResult:
     measured_utc: datetime | None = None
     header_time: str = ""
     pack: Pack | None = None
+    reported_soh: float | None = None
     decided_by: Mapping[str, Measurement] = field(default_factory=dict)
     grade: Grade | None = None
     estimates: tuple[Estimate, ...] = ()
@@ -148,7 +152,6 @@ def _grade_units(
             _result(unit, evaluated, target, options.operator, options.policy)
         )
     sources = units[0].trace.provenance.sources
-    mapping = options.load.mapping
     write_archive(
         target,
         [
@@ -157,7 +160,7 @@ def _grade_units(
                 sha256=s.sha256,
                 name=_inner_name(Path(s.path), job.record),
                 reader=s.format,
-                mapping_toml=mapping.read_text("utf-8") if mapping is not None else "",
+                mapping_toml=options.load.settings(s),
             )
             for s in sources
         ],
@@ -225,6 +228,7 @@ def _result(
         measured_utc=_measured(unit.trace),
         header_time=provenance.header.get("start_time", ""),
         pack=with_sensor(unit.pack, policy),
+        reported_soh=_reported_soh(unit.trace),
         grade=evaluated.grade,
         estimates=evaluated.estimates,
         decided_by=latest(evaluated.estimates, unit.pack, policy),
@@ -235,6 +239,13 @@ def _result(
         error=evaluated.refusal,
         resumed=resumed,
     )
+
+
+def _reported_soh(trace: Trace) -> float | None:
+    """Return the last state of health that the BMS claimed, None if it claims none."""
+    column = trace.columns.get("reported_soh")
+    known = column[np.isfinite(column)] if column is not None else np.empty(0)
+    return float(known[-1]) if known.size else None
 
 
 def _measured(trace: Trace) -> datetime | None:
@@ -345,7 +356,7 @@ def _input_key(job: Job, options: GradeOptions) -> str:
         "embedded" if options.embed else "hash",
         to_text(replace(job.record, folder=Path())) if job.record is not None else "",
         load.format or "",
-        load.mapping.read_text("utf-8") if load.mapping is not None else "",
+        load.settings(),
         load.unit or "",
         repr(load.nominal_ah),
     ]

@@ -4,11 +4,19 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from battlife import wire
 from battlife.archive import is_archive, open_archive
 from battlife.errors import FormatError, InputError
 from battlife.estimators import DESCRIPTIONS
-from battlife.model import Pack, Reader, Trace
-from battlife.readers import HEAD_BYTES, all_readers, read
+from battlife.model import Pack, Reader, Source, Trace
+from battlife.pipeline.decoding import READER, DecodedReader, Decoding, to_toml
+from battlife.readers import (
+    HEAD_BYTES,
+    all_frame_readers,
+    all_readers,
+    detect_frames,
+    read,
+)
 from battlife.readers.mapped import load_mapping
 from battlife.readers.units import (
     UnitRecord,
@@ -30,6 +38,7 @@ class LoadOptions:
     units_file : units.toml; None looks beside each log
     unit : id of the unit under test, overrules the file's
     nominal_ah : rated capacity in Ah, before any other source
+    decoding : how the frames of bus logs become values
     """
 
     format: str | None = None
@@ -37,6 +46,20 @@ class LoadOptions:
     units_file: Path | None = None
     unit: str | None = None
     nominal_ah: float | None = None
+    decoding: Decoding | None = None
+
+    def settings(self, source: Source | None = None) -> str:
+        """Return the TOML that reading needs again: a mapping, or how to decode.
+
+        Parameters
+        ----------
+        source : leaves out what this one was not read with
+        """
+        if self.mapping is not None:
+            return self.mapping.read_text("utf-8")
+        if self.decoding is None or (source and source.format != READER):
+            return ""
+        return to_toml(self.decoding, self.format)
 
 
 @dataclass(frozen=True)
@@ -68,17 +91,24 @@ class Job:
 
 
 def known() -> Iterator[tuple[str, str, str]]:
-    """Yield (kind, name, description) of every reader and estimator."""
+    """Yield (kind, name, description) of readers, protocols, drivers, estimators."""
     for reader in all_readers().values():
         yield "reader", reader.name, reader.description
     yield "reader", "archive", "battlife's own sealed HDF5 archive (.h5)"
+    for log in all_frame_readers().values():
+        yield "reader", log.name, f"{log.description} (with --protocol)"
+    for name in wire.names():
+        yield "protocol", name, wire.family(name).description
+    yield "driver", "serial", "serial ports, pty, socket:// and rfc2217:// (pyserial)"
+    yield "driver", "can", "CAN and CAN FD, every interface of python-can"
     for name, description in DESCRIPTIONS.items():
         yield "estimator", name, description
 
 
 def check_format(name: str | None) -> None:
     """Raise FormatError if a reader is named that does not exist."""
-    choose_reader(LoadOptions(format=name))
+    if name not in all_frame_readers():
+        choose_reader(LoadOptions(format=name))
 
 
 def choose_reader(options: LoadOptions) -> Reader | None:
@@ -94,12 +124,34 @@ def choose_reader(options: LoadOptions) -> Reader | None:
     if options.format is None:
         return None
     readers = all_readers()
-    if options.format not in readers:
+    if options.format in readers:
+        return readers[options.format]
+    if options.format in all_frame_readers():
         raise FormatError(
-            f"no reader is called {options.format!r}",
-            f"known: {', '.join(readers)}",
+            f"{options.format} is a bus log; it holds frames, not columns",
+            "give --protocol NAME, which says what the frames mean",
         )
-    return readers[options.format]
+    raise FormatError(
+        f"no reader is called {options.format!r}",
+        f"known: {', '.join([*readers, *all_frame_readers()])}",
+    )
+
+
+def reader_for(path: Path, options: LoadOptions) -> Reader | None:
+    """Return the reader of one file, None to detect.
+
+    Raises
+    ------
+    FormatError
+        No reader has the name given.
+    """
+    decoding = options.decoding
+    if decoding is not None and options.mapping is None:
+        if options.format in all_frame_readers():
+            return DecodedReader(decoding, options.format)
+        if options.format is None and detect_frames(path) is not None:
+            return DecodedReader(decoding)
+    return choose_reader(options)
 
 
 def load_file(path: Path, options: LoadOptions) -> Sequence[Trace]:
@@ -113,7 +165,7 @@ def load_file(path: Path, options: LoadOptions) -> Sequence[Trace]:
     if looks_like_archive(path):
         with open_archive(path) as archive:
             return tuple(archive.trace(unit) for unit in archive.units)
-    return read(path, choose_reader(options))
+    return read(path, reader_for(path, options))
 
 
 def load_units_of(path: Path, options: LoadOptions) -> tuple[Unit, ...]:
@@ -140,7 +192,7 @@ def load_job(job: Job, options: LoadOptions) -> tuple[Unit, ...]:
     InputError
         A file cannot be read, or does not fit what units.toml says.
     """
-    reader = choose_reader(options)
+    reader = reader_for(job.files[0], options)
     if job.record is None:
         traces = [t for path in job.files for t in read(path, reader)]
         if options.unit is not None:

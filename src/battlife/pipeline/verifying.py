@@ -11,6 +11,7 @@ from pathlib import Path
 
 from battlife.archive import (
     Archive,
+    ArchivedSource,
     Evaluation,
     from_text,
     open_archive,
@@ -20,9 +21,13 @@ from battlife.archive.keys import fingerprint_of, trusted_keys
 from battlife.archive.ledger import Finding, check_ledger
 from battlife.errors import ArchiveError, BattlifeError, FormatError, InputError
 from battlife.grading import parse_policy
-from battlife.model import Estimate, Notice, Severity, Trace, trace_sha256
+from battlife.model import Estimate, Notice, Reader, Severity, Trace, trace_sha256
+from battlife.pipeline.decoding import READER as DECODED
+from battlife.pipeline.decoding import from_toml
 from battlife.pipeline.evaluate import evaluate
 from battlife.pipeline.finding import LEDGER_NAME, has_ledger
+from battlife.pipeline.journal_units import units_of
+from battlife.pipeline.journals import READER as JOURNAL
 from battlife.pipeline.rows import SCHEMA, Row, notice_rows
 from battlife.readers import all_readers, read
 from battlife.readers.mapped import MappedReader, parse_mapping
@@ -216,6 +221,13 @@ def _source_again(archive: Archive, findings: list[Notice]) -> Recompute:
         return Recompute.IDENTICAL
     with tempfile.TemporaryDirectory(prefix="battlife-verify-") as folder:
         fresh = _read_again(archive, Path(folder))
+        return _compared(archive, fresh, findings)
+
+
+def _compared(
+    archive: Archive, fresh: Sequence[Trace], findings: list[Notice]
+) -> Recompute:
+    """Compare traces with the archived ones; their columns may be files."""
     # --unit may have renamed the only unit: compare under the archived names.
     alone = len(fresh) == 1 and len(archive.units) == 1
     for unit in archive.units:
@@ -249,18 +261,39 @@ def _read_again(archive: Archive, folder: Path) -> Sequence[Trace]:
     stored = history[0].inputs.get("record", "") if history else ""
     if stored:
         record = replace(from_text(stored, UnitRecord), folder=folder)
-        return (join(record.read(), record),)
+        first = archive.sources[0]
+        reader = _decoder(first, folder) if first.reader == DECODED else None
+        return (join(record.read(reader), record),)
     traces: list[Trace] = []
     for source in archive.sources:
-        reader = (
-            MappedReader(parse_mapping(tomllib.loads(source.mapping_toml)))
-            if source.mapping_toml
-            else all_readers().get(source.reader)
-        )
-        if reader is None:
-            raise FormatError(f"no reader {source.reader!r} is installed")
-        traces += read(folder / source.name, reader)
+        path = folder / source.name
+        if source.reader == JOURNAL:
+            traces += [u.trace for u in units_of(path, folder, sources=())[0]]
+        else:
+            traces += read(path, _reader_of(source, folder))
     return traces
+
+
+def _reader_of(source: ArchivedSource, folder: Path) -> Reader:
+    """Return the reader an original was read with.
+
+    Raises
+    ------
+    FormatError
+        It is not installed.
+    """
+    if source.reader == DECODED:
+        return _decoder(source, folder)
+    if source.mapping_toml:
+        return MappedReader(parse_mapping(tomllib.loads(source.mapping_toml)))
+    reader = all_readers().get(source.reader)
+    if reader is None:
+        raise FormatError(f"no reader {source.reader!r} is installed")
+    return reader
+
+
+def _decoder(source: ArchivedSource, folder: Path) -> Reader:
+    return from_toml(tomllib.loads(source.mapping_toml), folder)
 
 
 def _content(trace: Trace, unit_id: str) -> str:

@@ -245,8 +245,8 @@ def pack_from(
     """Return the identity of a unit.
 
     Rated capacity comes from the command line, then units.toml, then the file's
-    header, and ``nominal_source`` says which. A header's value may be the tester's
-    default rather than the cell's.
+    header, then the BMS, and ``nominal_source`` says which. A header's value may be
+    the tester's default rather than the cell's.
 
     Raises
     ------
@@ -261,12 +261,16 @@ def pack_from(
         return replace(pack, nominal_ah=nominal_ah, nominal_source="command line")
     if pack.nominal_ah is not None:
         return replace(pack, nominal_source="units.toml")
-    try:
-        stated = float(trace.provenance.header.get("nominal_capacity_ah", ""))
-    except ValueError:
-        return pack
-    if 0 < stated < float("inf"):
-        return replace(pack, nominal_ah=stated, nominal_source="file")
+    for key, source in (
+        ("nominal_capacity_ah", "file"),
+        ("vendor.design_capacity_ah", "bms"),
+    ):
+        try:
+            stated = float(trace.provenance.header.get(key, ""))
+        except ValueError:
+            continue
+        if 0 < stated < float("inf"):
+            return replace(pack, nominal_ah=stated, nominal_source=source)
     return pack
 
 

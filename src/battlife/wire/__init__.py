@@ -16,12 +16,23 @@ GROUP = "battlife.protocols"
 """Entry points: name of a protocol = its class, a frozen dataclass whose fields are
 the options of a target (address, dbc)."""
 
-__all__ = ["GROUP", "decode", "names", "protocol"]
+__all__ = ["GROUP", "decode", "family", "names", "protocol"]
 
 
 def names() -> Sequence[str]:
     """Return the names of all protocols, sorted."""
     return _plugins.names(GROUP)
+
+
+def family(name: str) -> Any:
+    """Return the class of a protocol; its name and description are its own.
+
+    Raises
+    ------
+    KeyError
+        No such protocol.
+    """
+    return _plugins.load_one(GROUP, name)
 
 
 def protocol(name: str, **options: object) -> WireProtocol:
@@ -41,16 +52,16 @@ def protocol(name: str, **options: object) -> WireProtocol:
         raise InputError(
             f"no protocol is called {name!r}", f"known: {', '.join(names())}"
         )
-    family: Any = _plugins.load_one(GROUP, name)
+    made: Any = family(name)
     given = {key: value for key, value in options.items() if value is not None}
-    known = {f.name for f in fields(family) if f.init}
+    known = {f.name for f in fields(made) if f.init}
     for key in given:
         if key not in known:
             raise InputError(
                 f"{name} takes no {key}",
                 f"it takes: {', '.join(sorted(known)) or 'no options'}",
             )
-    return cast(WireProtocol, family(**given))
+    return cast(WireProtocol, made(**given))
 
 
 def decode(device: WireProtocol, frames: Iterable[Frame]) -> Readings:

@@ -64,6 +64,11 @@ ORIGINS = {
         "MIT",
         "licences/cellpy-MIT.txt",
     ),
+    "captures/jbd/": (
+        "github.com/syssi/esphome-jbd-bms docs",
+        "Apache-2.0",
+        "licences/Apache-2.0.txt",
+    ),
     "drive_hppc/samsung_inr21700/": (
         "github.com/pybop-team/PyBOP examples/data",
         "BSD-3-Clause",

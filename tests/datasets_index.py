@@ -69,6 +69,16 @@ ORIGINS = {
         "Apache-2.0",
         "licences/Apache-2.0.txt",
     ),
+    "captures/evdash/": (
+        "github.com/nickn17/evDash loadTestData()",
+        "MIT",
+        "licences/evDash-MIT.txt",
+    ),
+    "captures/kona/": (
+        "github.com/projectgus/hyundai-kona-ev-can-logs",
+        "CC0-1.0",
+        "licences/hyundai-kona-ev-can-logs-CC0-1.0.txt",
+    ),
     "drive_hppc/samsung_inr21700/": (
         "github.com/pybop-team/PyBOP examples/data",
         "BSD-3-Clause",
@@ -78,6 +88,21 @@ ORIGINS = {
         "github.com/pybop-team/PyBOP examples/data",
         "BSD-3-Clause",
         "licences/pybop-BSD-3-Clause.txt",
+    ),
+    "bus_logs/kona/pcan.dbc": (
+        "github.com/projectgus/kona-ev-dbc",
+        "MIT",
+        "licences/kona-ev-dbc-MIT.txt",
+    ),
+    "bus_logs/kona/": (
+        "github.com/projectgus/hyundai-kona-ev-can-logs",
+        "CC0-1.0",
+        "licences/kona-logs-CC0-1.0.txt",
+    ),
+    "bus_logs/savvycan/": (
+        "github.com/collin80/SavvyCAN examples, the first frames of each log",
+        "MIT",
+        "licences/SavvyCAN-MIT.txt",
     ),
     "drive_hppc/": (
         "PyPI ampworks 0.1.0",
@@ -95,6 +120,8 @@ NOTICES = {
     "EmpaEconversion/aurora-cycler-manager": "licences/aurora-cycler-manager-MIT.txt",
     "ImperialCollegeLondon/PyProBE": "licences/PyProBE-BSD-3-Clause.txt",
     "g-kimbell/fastnda": "licences/fastnda-BSD-3-Clause.txt",
+    "collin80/SavvyCAN": "licences/SavvyCAN-MIT.txt",
+    "CSS-Electronics/api-examples": "licences/css-api-examples-MIT.txt",
     "Solid-Energy-Systems/NewareNDA": "licences/NewareNDA-BSD-3-Clause.txt",
     "NatLabRockies/ampworks": "licences/ampworks-BSD-3-Clause.txt",
 }

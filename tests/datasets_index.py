@@ -77,7 +77,7 @@ ORIGINS = {
     "captures/kona/": (
         "github.com/projectgus/hyundai-kona-ev-can-logs",
         "CC0-1.0",
-        "licences/hyundai-kona-ev-can-logs-CC0-1.0.txt",
+        "licences/kona-logs-CC0-1.0.txt",
     ),
     "drive_hppc/samsung_inr21700/": (
         "github.com/pybop-team/PyBOP examples/data",

@@ -183,11 +183,8 @@ def _pack(data: bytes) -> Said:
 
 
 def _supply(data: bytes) -> Said:
-    if not data[1]:
-        raise ProtocolError(
-            "0x596 gives no 12 V",
-            "the C-CAN uses this identifier for something else: connect the P-CAN",
-        )
+    if not data[1]:  # not filled yet; the C-CAN uses 0x596 for something else
+        return Said({})
     return Said(
         {
             "aux_voltage_v": data[1] / 10,

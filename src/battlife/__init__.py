@@ -6,6 +6,8 @@ it touches.
 >>> import battlife
 >>> traces = battlife.read(path)                                # doctest: +SKIP
 >>> found = battlife.evaluate(trace, pack, battlife.load_policy())  # doctest: +SKIP
+>>> with battlife.open("leaf@slcan:/dev/ttyACM0") as pack:          # doctest: +SKIP
+...     print(pack.read().values["cell_voltage_v"])
 """
 
 from importlib import import_module
@@ -18,12 +20,14 @@ if TYPE_CHECKING:
         verify_archive,
         write_archive,
     )
+    from battlife.drivers.session import open
     from battlife.errors import BattlifeError
     from battlife.estimators import build
     from battlife.grading import load_policy
     from battlife.model import Estimate, Grade, Measurement, Pack, Route, Trace
     from battlife.pipeline.evaluate import evaluate
     from battlife.readers import read
+    from battlife.recording import read_rig, record
 
 __version__ = "0.1.0"
 
@@ -39,8 +43,11 @@ __all__ = [
     "build",
     "evaluate",
     "load_policy",
+    "open",
     "open_archive",
     "read",
+    "read_rig",
+    "record",
     "verify_archive",
     "write_archive",
 ]
@@ -52,12 +59,14 @@ _HOMES = {
         "verify_archive",
         "write_archive",
     ),
+    "battlife.drivers.session": ("open",),
     "battlife.errors": ("BattlifeError",),
     "battlife.estimators": ("build",),
     "battlife.grading": ("load_policy",),
     "battlife.model": ("Estimate", "Grade", "Measurement", "Pack", "Route", "Trace"),
     "battlife.pipeline.evaluate": ("evaluate",),
     "battlife.readers": ("read",),
+    "battlife.recording": ("read_rig", "record"),
 }
 
 

@@ -240,6 +240,27 @@ class Session:
         return rates[0]
 
 
+def open(  # battlife.open, as a file is opened
+    target: str | Target, *, wake: bool = False, writes: Iterable[str] = ()
+) -> Session:
+    """Open a device for reading.
+
+    Parameters
+    ----------
+    target : such as "jbd_uart@/dev/ttyUSB0" or "leaf@slcan:/dev/ttyACM0"
+    wake : send frames that keep the battery awake
+    writes : names of requests that change the device and may be sent
+
+    Raises
+    ------
+    InputError
+        The target is wrong.
+    HardwareError
+        The channel cannot be opened.
+    """
+    return Session(target, wake=wake, writes=writes)
+
+
 def answers(
     channel: str,
     wire: WireProtocol,

@@ -39,7 +39,7 @@ MAX_ALARMS: Final = 10_000
 
 def record(
     rig: Rig,
-    out: Path,
+    out: Path | str,
     *,
     unit: str | None = None,
     units: Mapping[str, str] | None = None,
@@ -85,6 +85,7 @@ def record(
     HardwareError
         A channel cannot be opened at the start.
     """
+    out = Path(out)
     ids = unit_ids(rig, unit, units or {})
     if not rig.limits.any and not no_limits:
         raise InputError(

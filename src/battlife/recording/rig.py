@@ -73,7 +73,7 @@ class Rig:
     on_alarm: tuple[str, ...] = ()
 
 
-def read_rig(path: Path) -> Rig:
+def read_rig(path: Path | str) -> Rig:
     """Read a rig.toml.
 
     Raises
@@ -81,6 +81,7 @@ def read_rig(path: Path) -> Rig:
     InputError
         No such file, no TOML, an unknown key, a wrong type or value, a repeated name.
     """
+    path = Path(path)
     try:
         with path.open("rb") as file:
             content = file.read(MAX_BYTES + 1)

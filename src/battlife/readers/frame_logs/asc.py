@@ -34,6 +34,8 @@ _EVENT: Final = re.compile(
     re.IGNORECASE,
 )
 _DIRECTIONS: Final[dict[str, Direction]] = {"rx": "rx", "tx": "tx", "txrq": "tx"}
+_MOST_AFTER_FD: Final = 12
+"""Words that CANoe writes behind the bytes of a CAN FD frame: durations, bit timing."""
 _FLAG_REMOTE: Final = 0x10
 _FLAG_FD: Final = 0x1000
 
@@ -133,7 +135,9 @@ class _Asc:
             if len(words) < 5:
                 raise BadRecord("no length")
             length = number(words[4], self._base, 15, "length")
-            data = self._bytes(words[5:], min(length, CAN_BYTES))
+            length = min(length, CAN_BYTES)
+            data = self._bytes(words[5:], length)
+            _ends(words[5 + length :], ("Length", "BitCount", "ID"))
         return Frame(
             self._findings.seconds(time_ns),
             channel,
@@ -163,6 +167,8 @@ class _Asc:
         code = number(rest[2], 16, 15, "length code")
         length = number(rest[3], 10, 64, "length")
         after = rest[4 + length :]
+        if len(after) > _MOST_AFTER_FD or any("." in word for word in after):
+            raise BadRecord("more than a frame")
         flags = number(after[2], 16, 0xFFFFFFFF, "flags") if len(after) > 2 else 0
         fd = length > CAN_BYTES or not flags or bool(flags & _FLAG_FD)
         remote = bool(flags & _FLAG_REMOTE)
@@ -180,6 +186,12 @@ class _Asc:
             fd,
             "remote" if remote else "data",
         )
+
+
+def _ends(words: list[str], allowed: tuple[str, ...]) -> None:
+    """Refuse what follows the bytes of a frame and is not said of it."""
+    if words and words[0] not in allowed:
+        raise BadRecord("more than the announced bytes")
 
 
 READER: Final = LogReader(

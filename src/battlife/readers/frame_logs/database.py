@@ -61,8 +61,10 @@ def _rows(base: sqlite3.Connection, findings: Findings) -> Iterator[Frame]:
         )
     said = base.execute("PRAGMA quick_check(1)").fetchone()
     if said != (b"ok",):
-        findings.damage(
-            "the database is damaged", ascii(said and said[0])[:80], "damaged_database"
+        # Which rows a damaged database hides cannot be known.
+        raise findings.refused(
+            f"the database is damaged: {ascii(said and said[0])[:80]}",
+            "recover it with `sqlite3 FILE .recover`, and read what that gives",
         )
     for number, row in enumerate(base.execute(_QUERY), 1):
         try:

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import BinaryIO, Final
 
+from battlife.model import Severity
 from battlife.readers.frame_logs.findings import NS, Findings
 
 MAX_PACKET: Final = 1 << 20
@@ -20,6 +21,7 @@ _PCAP_MAGIC: Final = {
     b"\xa1\xb2\x3c\x4d": (">", 1),
 }
 _SECTION: Final = b"\x0a\x0d\x0d\x0a"
+_SECTION_TYPE: Final = 0x0A0D0D0A
 _BLOCK_INTERFACE: Final = 1
 _BLOCK_SIMPLE: Final = 3
 _BLOCK_ENHANCED: Final = 6
@@ -158,6 +160,13 @@ class _Pcapng:
             data = body[4 : 4 + length]
             return Packet(None, 0, self._links[0][0], data, len(data) == length)
         if kind != _BLOCK_ENHANCED:
+            if kind != _SECTION_TYPE:
+                self._findings.count(
+                    "other_blocks",
+                    "blocks of another kind hold no packet",
+                    f"type {kind}",
+                    Severity.INFO,
+                )
             return None
         number, high, low, kept, length = struct.unpack_from(self._order + "5L", body)
         link, per_second = self._links[number]

@@ -36,6 +36,8 @@ LENGTH_WAKING: Final = 44
 MAX_CELL_MV: Final = 5000
 """From here on a cell voltage is no measurement (Battery-Emulator)."""
 MAX_SOC: Final = 1.1
+SUPPLY_V: Final = (6.0, 20.0)
+"""No LBC runs outside; the same bytes of a Zoe's answer are a power and lie below."""
 _GROUP: Final = 2  # bytes before a group's data
 
 
@@ -53,9 +55,12 @@ def _group_01(data: bytes) -> Said:
     ze1 = len(data) == LENGTH_ZE1
     hx_at, soc_at, ah_at = (28, 31, 35) if ze1 else (26, 29, 33)
     soc = scaled(unsigned(g, soc_at, 3), 1e-6)
-    if soc is not None and soc > MAX_SOC:
+    supply = scaled(unsigned(g, 20), 0.001)
+    if (soc is not None and soc > MAX_SOC) or (
+        supply is not None and not SUPPLY_V[0] <= supply <= SUPPLY_V[1]
+    ):
         raise ProtocolError(
-            f"group 01 gives a SOC of {100 * soc:.1f} %",
+            f"group 01 gives a SOC of {soc} and a supply of {supply} V",
             "is it another maker's battery? a Zoe answers to the same request",
         )
     hx = unsigned(g, hx_at)
@@ -64,7 +69,7 @@ def _group_01(data: bytes) -> Said:
             "leaf_current_1_a": scaled(signed(g, 0, 4), 1 / 1024),
             "leaf_current_2_a": scaled(signed(g, 6, 4), 1 / 1024),
             "leaf_pack_voltage_v": scaled(unsigned(g, 18), 0.01),
-            "aux_voltage_v": scaled(unsigned(g, 20), 0.001),
+            "aux_voltage_v": supply,
             "isolation_ohm": scaled(unsigned(g, 22), 1000.0),
             "hx": None if hx is None else hx / (10240 if ze1 else 10000),
             "soc": soc,

@@ -94,10 +94,14 @@ def test_group_01_of_no_known_leaf(n):
     assert rejected.message == "group_01"
 
 
-def test_the_answer_of_a_zoe_is_not_taken():
-    zoe = b"\x61\x01" + (5000).to_bytes(2, "big") + bytes(49)
-    zoe = zoe[:33] + b"\xff\xff\x00" + zoe[36:]
-    (rejected,) = decode(LEAF, segments(zoe, ANSWER)).rejected
+@pytest.mark.parametrize("soc", ["FFFF00", "000000"])
+def test_the_answer_of_a_zoe_is_not_taken(soc):
+    # Status of a Zoe, as long as a ZE1's group 01; 43 kW stand where the supply does.
+    zoe = bytearray(53)
+    zoe[:4] = b"\x61\x01" + (5000).to_bytes(2, "big")
+    zoe[22:24] = (4300).to_bytes(2, "big")
+    zoe[33:36] = bytes.fromhex(soc)
+    (rejected,) = decode(LEAF, segments(bytes(zoe), ANSWER)).rejected
     assert "Zoe" in rejected.error.hint
 
 

@@ -126,6 +126,13 @@ class PackView:
         self._shown = None
 
 
+def measured_ah(pack: PackModel) -> float:
+    """Return the Ah that a controller has measured; its reset leaves them alone."""
+    ah = pack.truth()["full_capacity_ah"]
+    assert isinstance(ah, float)
+    return ah
+
+
 class Schedule:
     """Broadcasts in the order in which they are due.
 

@@ -76,12 +76,15 @@ def state(
     discharged_ah: float | None = None,
     discharged_wh: float | None = None,
     on_time_s: int = 411_393,
+    available_kw: tuple[float, float] = (98.0, 150.0),
 ) -> bytes:
     """Return page 0101; offsets count from the 62 of the answer."""
     volt, degc = shown.cell_voltage_v, shown.temperature_degc
     data = bytearray(62)
     data[3:7] = bytes.fromhex("FFF7E7FF")
     data[7:8] = big(shown.soc * 200, 1)
+    data[8:10] = big(available_kw[0] * 100, 2)
+    data[10:12] = big(available_kw[1] * 100, 2)
     data[12] = shown.contactors_closed * 3
     data[13:15] = big(-shown.current_a * 10, 2, signed=True)  # discharge is positive
     data[15:17] = big(shown.voltage_v * 10, 2)

@@ -9,7 +9,7 @@ from types import MappingProxyType
 from typing import Final
 
 from battlife.simulate.bits import big, held, put
-from battlife.simulate.can_bus import Broadcast, PackView
+from battlife.simulate.can_bus import Broadcast, PackView, measured_ah
 from battlife.simulate.isotp_server import IsoTpServer
 from battlife.simulate.pack_model import PackModel, PackSpec, Shown
 from battlife.simulate.slcan_server import SlcanServer, adapter
@@ -86,7 +86,7 @@ def station(
     view = PackView(pack)
     server = UdsServer(
         view,
-        lambda request: group(variant, request, view(), full_ah(pack)),
+        lambda request: group(variant, request, view(), measured_ah(pack)),
         _CODES,
         other_codes=lambda: _UNTESTED,
     )
@@ -95,13 +95,6 @@ def station(
         server, transport, _broadcasts(variant, view), expected=_EXPECTED
     )
     return adapter(node, view, faults, seed, bus_load=bus_load)
-
-
-def full_ah(pack: PackModel) -> float:
-    """Return what the controller has measured in Ah; a reset leaves it alone."""
-    ah = pack.truth()["full_capacity_ah"]
-    assert isinstance(ah, float)
-    return ah
 
 
 def _broadcasts(variant: str, view: PackView) -> list[Broadcast]:

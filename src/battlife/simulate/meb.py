@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import Final
 
-from battlife.simulate.bits import big
+from battlife.simulate.bits import big, held
 from battlife.simulate.can_bus import PackView
 from battlife.simulate.isotp_server import IsoTpServer
 from battlife.simulate.pack_model import PackModel, PackSpec, Shown
@@ -75,7 +75,10 @@ def value(did: int, shown: Shown) -> bytes | None:
     volt, degc = shown.cell_voltage_v, shown.temperature_degc
     cell, sensor = did - _FIRST_CELL, did - _FIRST_SENSOR
     if 0 <= cell < _N_PLACES:
-        return big(volt[cell] * 1000 - 1000 if cell < len(volt) else _NOT_FITTED, 2)
+        raw = _NOT_FITTED
+        if cell < len(volt):
+            raw = min(held(volt[cell] * 1000 - 1000, 12), _NOT_FITTED - 1)
+        return big(raw, 2)
     if 0 <= sensor < min(_N_SENSORS, len(degc)):
         return big((degc[sensor] + 40) * 8, 2)
     pick = _VALUES.get(did)

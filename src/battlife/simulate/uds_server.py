@@ -31,7 +31,12 @@ STATUS_NOT_TESTED: Final = 0x40
 
 @dataclass(frozen=True)
 class Code:
-    """A trouble code: three bytes and its status."""
+    """A trouble code and its status.
+
+    Attributes
+    ----------
+    number : its two bytes, 0x33D7 for P33D7; the third, the type of the failure, is 0
+    """
 
     number: int
     status: int = STATUS_STORED
@@ -45,7 +50,7 @@ class UdsServer:
     view : of the pack
     read : returns the data behind the echoed request of a 21 or 22, None if there
         is no such group or identifier
-    codes : of each alarm of the pack that has one
+    codes : two bytes of each alarm of the pack that has one
     other_codes : returns codes beside those of alarms
     session : that reading needs; None where the default one does
     long_session : the answer to a session carries the two timings of ISO 14229
@@ -119,7 +124,7 @@ class UdsServer:
         answer = bytearray([0x59, 0x02, STATUS_STORED])
         for code in (*codes, *self._other_codes()):
             if code.status & request[2]:
-                answer += code.number.to_bytes(3, "big") + bytes([code.status])
+                answer += code.number.to_bytes(2, "big") + bytes([0, code.status])
         return bytes(answer)
 
     def _written(self, request: bytes) -> bytes:

@@ -1,6 +1,7 @@
 """Renault Zoe of the first generation: the battery controller (LBC), 22 and 41 kWh.
 
-Sources, as facts: CanZE assets/ZOE LBC_Fields.csv; Battery-Emulator
+Sources, as facts: CanZE assets/ZOE LBC_Fields.csv (what each field is called there;
+its older list has the full capacity of group 61); Battery-Emulator
 RENAULT-ZOE-GEN1-BATTERY and its log 28_RenaultZoe1_base_pid.
 """
 
@@ -9,7 +10,7 @@ from types import MappingProxyType
 from typing import Final
 
 from battlife.simulate.bits import big, held, packed, put
-from battlife.simulate.can_bus import Broadcast, BusFrame, PackView
+from battlife.simulate.can_bus import Broadcast, BusFrame, PackView, measured_ah
 from battlife.simulate.isotp_server import IsoTpServer
 from battlife.simulate.pack_model import PackModel, PackSpec, Shown
 from battlife.simulate.slcan_server import SlcanServer, adapter
@@ -39,6 +40,9 @@ _KM_PER_KWH: Final = 5.2
 _CHARGE_KW: Final = 22.0
 _REGENERATION_KW: Final = 30.0
 _DISCHARGE_KW: Final = 30.0
+# Relays and whether they may close; 0 is precharge and 3 unknown.
+_CLOSED, _OPENED = 1, 2
+_ALLOWED: Final = 1
 _COUNTERS: Final = (12, 803, 240, 575, 3, 1)
 # SAE J2012: pack voltage high and low, over-temperature, isolation; P0A80 asks for
 # another pack.
@@ -67,7 +71,9 @@ class ZoeNode:
         fuse_blown = "blown_service_fuse" in view.pack.faults
         self._server = UdsServer(
             view,
-            lambda request: group(request, view(), fuse_blown=fuse_blown),
+            lambda request: group(
+                request, view(), measured_ah(view.pack), fuse_blown=fuse_blown
+            ),
             CODES,
             session=0xC0,
         )
@@ -200,7 +206,9 @@ def health(shown: Shown) -> bytes:
     return bytes(data)
 
 
-def group(request: bytes, shown: Shown, *, fuse_blown: bool) -> bytes | None:
+def group(
+    request: bytes, shown: Shown, full_ah: float, *, fuse_blown: bool
+) -> bytes | None:
     """Return what follows `61 gg` in the answer to `21 gg`."""
     number = request[1] if request[0] == 0x21 else 0
     if number == 0x01:
@@ -219,7 +227,7 @@ def group(request: bytes, shown: Shown, *, fuse_blown: bool) -> bytes | None:
         return b"".join(big(v * 1000, 2) for v in half)
     if number == 0x61:
         kwh = shown.energy_throughput_wh / 1000
-        return lifetime(shown.soh, kwh * _KM_PER_KWH, kwh)
+        return lifetime(full_ah, shown.soh, kwh * _KM_PER_KWH, kwh)
     if number == 0x66:
         return b"".join(big(count, 2) for count in _COUNTERS)
     return None
@@ -229,14 +237,12 @@ def state(shown: Shown) -> bytes:
     """Return group 01, from byte 2 of the answer on."""
     data = bytearray(47)
     data[2:4] = big(shown.current_a * 10 + 5000, 2)
-    power_kw = shown.voltage_v * shown.current_a / 1000
-    data[22:24] = big(max(power_kw, 0) * 100, 2)
-    data[24:26] = big(max(-power_kw, 0) * 100, 2)
+    data[22:24] = big(_REGENERATION_KW * 100, 2)  # "input possible power"
+    data[24:26] = big(_DISCHARGE_KW * 100, 2)
     data[28:30] = big(shown.aux_voltage_v * 100, 2)
     data[36:40] = big(shown.soc * 1e6, 4)
     data[42:44] = big(_CHARGE_KW * 100, 2)
-    closed = shown.contactors_closed
-    data[44] = closed << 3 | closed
+    data[44] = 2 << 4 | 1 << 3 | 1  # interlock, its flag, the service plug: all closed
     data[45:47] = big(shown.isolation_ohm / 100, 2)
     return bytes(data[2:])
 
@@ -247,6 +253,7 @@ def voltages(
     open_v: float | None = None,
     lowest_soc: float | None = None,
     highest_soc: float | None = None,
+    relays: int | None = None,
 ) -> bytes:
     """Return group 03; what the pack model does not tell apart is its mean."""
     volt = shown.cell_voltage_v
@@ -257,7 +264,9 @@ def voltages(
     data[12:14] = big(max(volt) * 100, 2)
     data[14:16] = big(min(volt) * 100, 2)
     data[19:23] = b"\xff" * 4
-    data[23] = shown.contactors_closed << 2 | 1
+    if relays is None:
+        relays = _CLOSED if shown.contactors_closed else _OPENED
+    data[23] = relays << 2 | _ALLOWED
     data[24:26] = big(shown.soc * 10_000, 2)
     return bytes(data[2:])
 
@@ -276,15 +285,16 @@ def temperatures(shown: Shown) -> bytes:
 
 
 def lifetime(
+    full_ah: float,
     soh: float,
     km: float,
     kwh: float,
     *,
     group_soh: tuple[float, float, float] = (1.0, 1.0, 1.0),
 ) -> bytes:
-    """Return group 61: SOH, way and energy."""
+    """Return group 61: measured full capacity, SOH, way and energy."""
     return (
-        bytes.fromhex("000A8C00")
+        big(full_ah * 10_000, 4)
         + b"".join(big(part * 200, 1) for part in group_soh)
         + big(soh * 200, 1) * 2
         + big(km, 4)

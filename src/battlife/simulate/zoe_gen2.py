@@ -1,6 +1,6 @@
 """Renault Zoe of the second generation (ZE50): the battery controller (LBC).
 
-Sources, as facts: CanZE assets/ZOE_Ph2 LBC_Fields.csv; Battery-Emulator
+Sources, as facts: CanZE assets LBC_FieldsPh2.csv; Battery-Emulator
 RENAULT-ZOE-GEN2-BATTERY and issue 2819.
 """
 
@@ -33,6 +33,11 @@ _FIRST_CELL: Final = 0x9021
 _SKIPPED: Final = frozenset({0x9040, 0x9060, 0x9080})
 _CELLS: Final = tuple(did for did in range(_FIRST_CELL, 0x9084) if did not in _SKIPPED)
 _FIRST_SENSOR: Final = 0x9131
+# Sent to it by the vehicle controller, and by whoever wakes it on a bench.
+_EXPECTED: Final = frozenset({0x373})
+_REGENERATION_KW: Final = 80.0
+_DISCHARGE_KW: Final = 100.0
+_CHARGE_KW: Final = 43.0
 _KM_PER_KWH: Final = 5.8
 _COUNTS: Final = {0x9210: 117, 0x9213: 340, 0x9214: 21}
 _CLOSED, _OPEN = 2, 1
@@ -57,7 +62,7 @@ def station(
         long_session=True,
     )
     transport = IsoTpServer(0x18DADBF1, 0x18DAF1DB, server.answer, extended=True)
-    node = DiagnosedNode(server, transport)
+    node = DiagnosedNode(server, transport, expected=_EXPECTED)
     return adapter(node, view, faults, seed, bus_load=bus_load)
 
 
@@ -78,10 +83,6 @@ def _temperature(degc: float) -> bytes:
     return big(degc / 0.0625 + 640, 2)
 
 
-def _kw(shown: Shown, sign: int) -> bytes:
-    return big(max(sign * shown.voltage_v * shown.current_a / 1000, 0) * 100, 2)
-
-
 def _energy_wh(shown: Shown) -> float:
     return shown.remaining_ah * 3.7 * len(shown.cell_voltage_v)
 
@@ -91,7 +92,7 @@ def _lifetime_km(shown: Shown) -> float:
 
 
 def _place(values: tuple[float, ...], wanted: float) -> bytes:
-    return big(values.index(wanted) + 1, 2)
+    return big(values.index(wanted) + 1, 1)
 
 
 def _mean(values: tuple[float, ...]) -> float:
@@ -109,12 +110,13 @@ _VALUES: Final[Mapping[int, Callable[[Shown], bytes]]] = {
     0x9009: lambda s: big(min(s.cell_voltage_v) * 1024, 2),
     0x900A: lambda s: _place(s.cell_voltage_v, min(s.cell_voltage_v)),
     0x900D: lambda s: big(s.current_a / 0.025 + 48_000, 4),
-    0x900E: lambda s: _kw(s, 1),
-    0x900F: lambda s: big(10_000, 2),
+    0x900E: lambda s: big(_REGENERATION_KW * 100, 2),
+    0x900F: lambda s: big(_DISCHARGE_KW * 100, 2),
+    0x9011: lambda s: big(s.aux_voltage_v * 1024, 2),
     0x9012: lambda s: _temperature(_mean(s.temperature_degc)),
     0x9013: lambda s: _temperature(min(s.temperature_degc)),
     0x9014: lambda s: _temperature(max(s.temperature_degc)),
-    0x9018: lambda s: _kw(s, 1),
+    0x9018: lambda s: big(_CHARGE_KW * 100, 2),
     0x901A: lambda s: big(_CLOSED if s.contactors_closed else _OPEN, 1),
     0x9129: lambda s: bytes(4),
     0x912B: lambda s: packed(s.balancing),

@@ -21,7 +21,7 @@ from battlife.simulate import (
     zoe_gen2,
 )
 from battlife.simulate.bits import big, held, packed, put
-from battlife.simulate.can_bus import PackView
+from battlife.simulate.can_bus import PackView, measured_ah
 from battlife.simulate.pack_model import PackModel, PackSpec, Shown
 
 NMC = PackSpec(n_cells=96, chemistry="nmc", capacity_ah=80.0)
@@ -131,7 +131,7 @@ def test_leaf_reset_claims_all_and_keeps_the_ah() -> None:
     honest = PackModel(spec)
     assert leaf.gids("aze0", fresh.shown())[4] >> 1 == 100
     assert leaf.gids("aze0", honest.shown())[4] >> 1 == 85
-    assert leaf.full_ah(fresh) == leaf.full_ah(honest) < 0.87 * 80
+    assert measured_ah(fresh) == measured_ah(honest) < 0.87 * 80
 
 
 def test_leaf_temperatures_leave_the_third_place_empty() -> None:
@@ -147,7 +147,7 @@ def test_leaf_temperatures_leave_the_third_place_empty() -> None:
 def test_zoe_gen1_groups_of_a_real_log() -> None:
     # Battery-Emulator log 28_RenaultZoe1_base_pid.
     real = "6161000A8C00C8C8C8C0C00000BB7C000023E4FF"
-    assert zoe_gen1.lifetime(0.96, 47_996, 9_188) == bytes.fromhex(real)[2:]
+    assert zoe_gen1.lifetime(69.12, 0.96, 47_996, 9_188) == bytes.fromhex(real)[2:]
     real = "610301941F8521320000000001950193000000FFFFFFFF01207B000000"
     shown = replace(
         QUIET,
@@ -155,7 +155,9 @@ def test_zoe_gen1_groups_of_a_real_log() -> None:
         soc=0.8315,
         contactors_closed=False,
     )
-    ours = zoe_gen1.voltages(shown, open_v=4.04, lowest_soc=0.8069, highest_soc=0.8498)
+    ours = zoe_gen1.voltages(
+        shown, open_v=4.04, lowest_soc=0.8069, highest_soc=0.8498, relays=0
+    )
     assert ours == bytes.fromhex(real)[2:]
 
 
@@ -183,8 +185,8 @@ def test_zoe_gen1_fields_lie_where_their_bits_are_counted_from_the_front() -> No
 
 
 def test_zoe_gen1_fuse_shows_in_the_cell_between_the_halves() -> None:
-    first = zoe_gen1.group(b"\x21\x41", QUIET, fuse_blown=True)
-    second = zoe_gen1.group(b"\x21\x42", QUIET, fuse_blown=True)
+    first = zoe_gen1.group(b"\x21\x41", QUIET, 60.0, fuse_blown=True)
+    second = zoe_gen1.group(b"\x21\x42", QUIET, 60.0, fuse_blown=True)
     assert first is not None and second is not None
     assert (len(first), len(second)) == (124, 68)
     mv = [int.from_bytes(first[2 * i : 2 * i + 2], "big") for i in range(62)]
@@ -193,7 +195,7 @@ def test_zoe_gen1_fuse_shows_in_the_cell_between_the_halves() -> None:
 
 def test_zoe_gen1_temperatures_end_in_lowest_mean_highest() -> None:
     shown = replace(QUIET, temperature_degc=(18.0, 21.0, 24.0))
-    data = zoe_gen1.group(b"\x21\x04", shown, fuse_blown=False)
+    data = zoe_gen1.group(b"\x21\x04", shown, 60.0, fuse_blown=False)
     assert data is not None
     answer = b"\x61\x04" + data
     assert answer[4:12:3] == bytes([58, 61, 64])
@@ -257,7 +259,11 @@ def test_kona_state_of_a_real_pack() -> None:
         isolation_ohm=1e6,
     )
     ours = kona.state(
-        shown, inlet_degc=24.0, discharged_ah=1370.1, discharged_wh=498_000.0
+        shown,
+        inlet_degc=24.0,
+        discharged_ah=1370.1,
+        discharged_wh=498_000.0,
+        available_kw=(0.0, 0.0),
     )
     # The inverter's voltage (54, 55) and its motor's speed (56 to 59) are not ours.
     assert ours[:51] == real[3:54]
@@ -302,6 +308,28 @@ def test_meb_places_without_a_cell_say_so(variant: str) -> None:
     raw = [meb.value(0x1E40 + i, shown) for i in range(108)]
     assert raw.count(b"\x0f\xfe") == 108 - spec.n_cells
     assert meb.value(0x1E40 + 108, shown) is None
+
+
+def test_meb_cells_out_of_the_field_stay_at_its_ends() -> None:
+    shown = replace(QUIET, cell_voltage_v=(0.0, 7.3))
+    # 0xFFE and 0xFFF have meanings of their own.
+    assert meb.value(0x1E40, shown) == b"\x00\x00"
+    assert meb.value(0x1E41, shown) == b"\x0f\xfd"
+
+
+def test_zoe_relays_open_with_a_blown_fuse() -> None:
+    # CanZE: 1 closed, 2 opened, in bits 3 and 2; 1 allowed in the last two.
+    closed = zoe_gen1.voltages(QUIET)
+    opened = zoe_gen1.voltages(replace(QUIET, contactors_closed=False))
+    assert (closed[21], opened[21]) == (0b0101, 0b1001)
+
+
+def test_zoe_gen2_names_a_cell_in_one_byte() -> None:
+    shown = replace(QUIET, cell_voltage_v=(3.5, 3.7, 3.4))
+    assert (zoe_gen2.value(0x9008, shown), zoe_gen2.value(0x900A, shown)) == (
+        b"\x02",
+        b"\x03",
+    )
 
 
 def test_lv_can_of_a_real_pack() -> None:

@@ -67,10 +67,17 @@ def test_reading_may_need_a_session_that_ends() -> None:
 def test_codes_are_those_that_the_mask_asks_for() -> None:
     untested = (Code(0x3300, 0x40),)
     server = served("fault_codes", other_codes=lambda: untested)
-    stored = "59024e" + "0033d74e" + "0033d94e"
+    stored = "59024e" + "33d7004e" + "33d9004e"
     assert asked(server, "19020e") == stored
-    assert asked(server, "1902ff") == stored + "00330040"
+    assert asked(server, "1902ff") == stored + "33000040"
     assert asked(server, "190201") == "59024e"
+
+
+def test_codes_of_a_real_leaf() -> None:
+    # Battery-Emulator test NissanLeafTest: U1000, P33D7, P33D9, P33DD.
+    real = "59024e" + "d000004e" + "33d7004e" + "33d9004e" + "33dd004e"
+    codes = tuple(Code(n) for n in (0xD000, 0x33D7, 0x33D9, 0x33DD))
+    assert asked(served(other_codes=lambda: codes), "19020e") == real
 
 
 @pytest.mark.parametrize(

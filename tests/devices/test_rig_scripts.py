@@ -28,7 +28,8 @@ def test_an_example_runs(number, tmp_path, monkeypatch, capsys):
     with running("jbd_uart", seed=1) as device:
         target = f"jbd_uart@{device.channel}"
         Path("rig.toml").write_text(
-            f'[rig]\nname = "bench"\n[[device]]\nname = "pack"\ntarget = "{target}"\nperiod_s = 0.5\n'
+            f'[rig]\nname = "bench"\n[[device]]\nname = "pack"\n'
+            f'target = "{target}"\nperiod_s = 0.5\n'
             "[limits]\ncell_voltage_max_v = 4.3\n"
         )
         exec(compile(BLOCKS[number], str(DOCS), "exec"), {"TARGET": target})

@@ -17,16 +17,26 @@ def command(
     json_lines: JsonOption = False,
     quiet: QuietOption = False,
 ) -> int:
-    """Grade the shipped logs into archives and write the page to look at."""
+    """Record simulated packs, grade them and the shipped logs, write a page."""
+    from datetime import UTC, datetime
+
     from battlife.cli.grade import run, write_rows
+    from battlife.cli.record import Lines
     from battlife.pipeline.demo import demo_folder
     from battlife.pipeline.sources import LoadOptions
+    from battlife.recording.demo import record_simulated
 
     out = Output(json_lines, quiet)
     out_dir.mkdir(parents=True, exist_ok=True)
+    recording = out_dir / f"recording-{datetime.now(UTC):%Y%m%dT%H%M%SZ}.h5"
+    out.note("recording a simulated Zoe, Leaf and JBD pack (no hardware needed)")
+    recorded = record_simulated(recording, on_update=Lines(out))
+    out.note(
+        f"recorded {recorded.n_frames} frames, {recorded.n_lost} lost: {recording}"
+    )
     rows = run(
         out,
-        [demo_folder()],
+        [demo_folder(), recording],
         LoadOptions(),
         policy=None,
         archives=out_dir / "archives",

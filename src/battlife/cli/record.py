@@ -87,7 +87,7 @@ def command(
         recorded = watch_recording(run, stop, loaded.name)
     else:
         out.note(f"recording {loaded.name or rig}; Ctrl-C stops. {NO_STOP}")
-        recorded = run(_Lines(out))
+        recorded = run(Lines(out))
     return finished(out, recorded)
 
 
@@ -158,7 +158,7 @@ def _alarm(out: Output, alarm: "Alarm") -> None:
     out.note(f"ALARM {alarm.message} ({NO_STOP})")
 
 
-class _Lines:
+class Lines:
     """One line a second with what matters."""
 
     def __init__(self, out: Output) -> None:
@@ -166,6 +166,7 @@ class _Lines:
         self._next_s = 0.0
 
     def __call__(self, status: "Status") -> None:
+        """Print a line if one is due."""
         if status.time_s < self._next_s:
             return
         self._next_s = status.time_s + LINE_S

@@ -1,5 +1,8 @@
 """Which channels this computer has."""
 
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Final, Literal
 
@@ -34,7 +37,20 @@ def channels() -> list[Found]:
     ]
     # slcan and virtual would name every serial port, and a bus that does not exist.
     names = sorted(can.VALID_INTERFACES - {"slcan", "virtual", "serial", "robotell"})
-    for config in can.detect_available_configs(names, timeout=LOOK_S):
+    with _unlogged():
+        configs = can.detect_available_configs(names, timeout=LOOK_S)
+    for config in configs:
         name = f"{config['interface']}:{config['channel']}"
         found.append(Found(name, "can", f"{config['interface']} interface"))
     return found
+
+
+@contextmanager
+def _unlogged() -> Iterator[None]:
+    """Keep python-can from telling of each vendor's library that is not installed."""
+    before = logging.root.manager.disable
+    logging.disable(logging.CRITICAL)
+    try:
+        yield
+    finally:
+        logging.disable(before)

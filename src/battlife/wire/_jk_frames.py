@@ -151,7 +151,8 @@ def status(frame: bytes, layout: Layout) -> _Said:
     values |= {
         "current_a": _s32(frame, at + 8) / 1000,
         "temperature_degc": tuple(
-            _degc(frame, place, present >> bit & 1) for place, bit in sensors
+            _degc(frame, place, _is_fitted(frame, place, present, bit))
+            for place, bit in sensors
         ),
         "jk_mosfet_temperature_degc": _degc(
             frame, at - 6 if wide else at + 16, present & 1
@@ -294,6 +295,13 @@ def _critical(faults: tuple[str, ...]) -> tuple[Notice, ...]:
         for fault in faults
         if fault in CRITICAL
     )
+
+
+def _is_fitted(frame: bytes, at: int, present: int, bit: int) -> int:
+    """Return the bit of a sensor; FF claims every one, those that are not read 0."""
+    if present == 0xFF and _s16(frame, at) == 0:
+        return 0
+    return present >> bit & 1
 
 
 def _degc(frame: bytes, at: int, present: int) -> float:

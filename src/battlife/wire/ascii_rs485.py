@@ -179,17 +179,21 @@ class AsciiDecoder:
     def feed(self, frame: Frame) -> Iterator[Reading | Rejected]:
         """Take the next bytes; yield what they complete."""
         for piece in self._line.feed(frame):
-            if piece.why:
-                if piece.direction == "rx":
-                    yield self._rejected(piece, "", "", piece.why)
-                continue
-            item = self._take(piece, parse(piece.data))
-            if item is not None:
-                yield item
+            yield from self._taken(piece)
 
     def finish(self) -> Iterator[Reading | Rejected]:
-        """Yield what the end of the bytes leaves: nothing that can be believed."""
-        return iter(())
+        """Yield what stands behind a frame that the end cut off."""
+        for piece in self._line.finish():
+            yield from self._taken(piece)
+
+    def _taken(self, piece: Piece) -> Iterator[Reading | Rejected]:
+        if piece.why:
+            if piece.direction == "rx":
+                yield self._rejected(piece, "", "", piece.why)
+            return
+        item = self._take(piece, parse(piece.data))
+        if item is not None:
+            yield item
 
     def _take(self, piece: Piece, frame: AsciiFrame) -> Reading | Rejected | None:
         is_answer = frame.code == 0 or (

@@ -1,85 +1,93 @@
-"""JK (Jikong) BMS: records 55 AA EB 90 over RS485 (PB series) and Bluetooth captures.
+"""JK BMS: PB series over RS485, and the same frames as Bluetooth captures hold them.
 
-A record has no address. On RS485 an acknowledgement behind it names the device; a
-record without one is not believed there. Over Bluetooth nothing follows, and records
-of three layouts look alike: one is taken only if the voltages in it prove it.
+Over RS485 an answer is 300 bytes without an address, mostly a zero, an acknowledgement
+of Modbus function 16 that has one, and a zero. A frame is believed to come from whoever
+acknowledges after it; on a line where acknowledgements were heard, one without is
+nobody's. Bluetooth has one device and no acknowledgements.
 
-What is sent are Modbus writes (function 10) to registers where a JK starts a record
-and nothing else. Another device could take them for writes, so nobody is probed with
-them: a JK must be named.
+A JK BMS is read by a Modbus *write* (function 16 to 0x161C, 0x161E, 0x1620), which
+another maker's device would take for a write. So nothing of it is a probe: these
+requests leave only to a device that the operator named.
 
-Sources: dbus-serialbattery (bms/jkbms_pb.py, bms-docs/JKBMS-PB.md), esphome-jk-bms
-(docs/protocol-design-ble.md), BMS RS485 Modbus V1.1.
+Source: dbus-serialbattery, bms/jkbms_pb.py and bms-docs/JKBMS-PB.md.
 """
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import ClassVar, Final, Literal, NamedTuple
+from typing import ClassVar, Final, Literal
 
 from battlife.errors import InputError, ProtocolError
 from battlife.model import Frame, Reading, Rejected, Request, Value
+from battlife.wire import _jk_frames as frames
 from battlife.wire._line import Found, Line, Piece
-from battlife.wire.checksums import crc16_modbus, sum8
-from battlife.wire.jk_records import RECORD_BYTES, WrongRecordError, record_says
+from battlife.wire.checksums import crc16_modbus
 
-START: Final = bytes.fromhex("55AAEB90")
-NAMES: Final = {1: "settings", 2: "status", 3: "about"}
-_REGISTERS: Final = {1: 0x1E, 2: 0x20, 3: 0x1C}
-_TYPES: Final = {register: kind for kind, register in _REGISTERS.items()}
-_FUNCTION: Final = b"\x10\x16"
-_ASKS: Final = bytes.fromhex("0001020000")
-_ASK_BYTES, _ACK_BYTES = 11, 8
+TRIGGERS: Final[Mapping[int, int]] = {0x1E: 1, 0x20: 2, 0x1C: 3}
+"""Low byte of the register that is written, and the kind of frame it asks for."""
+GAP_S: Final = 0.1
+"""Between two requests; with less, other devices of the bus answer too."""
+MAX_ADDRESS: Final = 15
+"""Addresses that the switches of a PB series BMS can set."""
+SERIAL_RS485: Final = 46
+SERIAL_BLUETOOTH: Final = 86
+"""The PB series has its serial number in both places; older models have a name that
+the owner gave them in the first."""
+
+_BETWEEN: Final = (0, 1)
+"""Bytes between a frame and its acknowledgement; address 0 was seen to send none."""
+_ASK_LENGTH: Final = 11
+_ACK_LENGTH: Final = 8
 
 
 def look(data: bytes) -> Found:
-    """Say what begins at the head: a record, a request, an acknowledgement, nothing."""
-    if data.startswith(START[: len(data)]):
-        return _look_record(data)
-    if not _FUNCTION.startswith(data[1:3]):
+    """Say what begins at the head: a frame, a request or an acknowledgement."""
+    head = data[: len(frames.HEAD)]
+    if head == frames.HEAD[: len(head)]:
+        if len(data) < frames.LENGTH:
+            return Found("more")
+        why = frames.wrong(data[: frames.LENGTH])
+        return Found("wrong" if why else "message", frames.LENGTH, why)
+    if not _may_be_trigger(data):
         return Found("no")
-    if len(data) < _ACK_BYTES:
+    if len(data) < _ACK_LENGTH:
         return Found("more")
-    if data[3] not in _TYPES or data[4:6] != _ASKS[:2]:
+    if _is_crc_right(data[:_ACK_LENGTH]):
+        return Found("message", _ACK_LENGTH)
+    if data[6] != 2:  # a request goes on with its number of bytes
         return Found("no")
-    if _crc_fits(data[:_ACK_BYTES]):
-        return Found("message", _ACK_BYTES)
-    if not _ASKS.startswith(data[4:9]):
-        return Found("no")
-    if len(data) < _ASK_BYTES:
+    if len(data) < _ASK_LENGTH:
         return Found("more")
-    fits = _crc_fits(data[:_ASK_BYTES])
-    return Found("message", _ASK_BYTES) if fits else Found("no")
+    return Found("message" if _is_crc_right(data[:_ASK_LENGTH]) else "no", _ASK_LENGTH)
 
 
-def _look_record(data: bytes) -> Found:
-    if len(data) < RECORD_BYTES:
-        return Found("more")
-    stated, right = data[RECORD_BYTES - 1], sum8(data[: RECORD_BYTES - 1])
-    if stated != right:
-        why = f"checksum {stated:02X}, calculated {right:02X}"
-        return Found("wrong", RECORD_BYTES, why)
-    return Found("message", RECORD_BYTES)
-
-
-def _crc_fits(data: bytes) -> bool:
-    return crc16_modbus(data[:-2]) == int.from_bytes(data[-2:], "little")
+def trigger(kind: int, address: int) -> bytes:
+    """Return the bytes that make a device send a kind of frame."""
+    (register,) = (r for r, k in TRIGGERS.items() if k == kind)
+    body = bytes([address, 0x10, 0x16, register, 0, 1, 2, 0, 0])
+    return body + crc16_modbus(body).to_bytes(2, "little")
 
 
 @dataclass(frozen=True)
 class JkPb:
-    """One BMS of an RS485 line.
+    """One device of the bus.
 
     Attributes
     ----------
-    address : of its switches, 0 to 15
+    address : as its switches set it, 0 to 15
+
+    Raises
+    ------
+    InputError
+        There is no such address.
     """
 
     address: int = 1
 
     name: ClassVar[str] = "jk_pb"
-    description: ClassVar[str] = "JK BMS of the PB series over RS485; JK over Bluetooth"
+    description: ClassVar[str] = "JK BMS PB series (RS485), JK Bluetooth captures"
     medium: ClassVar[Literal["serial", "can"]] = "serial"
-    bauds: ClassVar[Sequence[int]] = (115200,)
+    bauds: ClassVar[Sequence[int]] = (115200, 9600)
     probes: ClassVar[Sequence[Request]] = ()
     signature: ClassVar[Sequence[str]] = ()
     keep_alive: ClassVar[Sequence[Request]] = ()
@@ -87,131 +95,140 @@ class JkPb:
     clear_faults: ClassVar[Sequence[Request]] = ()
 
     def __post_init__(self) -> None:
-        if not 0 <= self.address <= 15:
+        if not 0 <= self.address <= MAX_ADDRESS:
             raise InputError(
-                f"jk_pb has no address {self.address}", "its switches give 0 to 15"
+                f"jk_pb has no address {self.address}",
+                f"its switches set 0 to {MAX_ADDRESS}",
             )
 
     @property
     def device(self) -> str:
-        """Address of the BMS, as its readings carry it."""
+        """Label of its readings."""
         return str(self.address)
 
     @property
     def permitted(self) -> Sequence[Request]:
-        """Everything that may be sent."""
-        # Firmware 15.36 and later answers a status request only within 200 ms of a
-        # settings request, so that comes first; the bus needs 100 ms of silence.
+        """Everything that may be sent to it.
+
+        Status comes right after settings: firmware from 15.36 on ignores a status
+        request that stands alone.
+        """
         return tuple(
             Request(
-                NAMES[kind],
-                self._ask(kind),
-                timeout_s=0.5,
-                gap_s=0.1,
-                every_s=float("inf") if kind == 3 else 0.0,
+                frames.NAMES[kind],
+                trigger(kind, self.address),
+                gap_s=GAP_S,
+                every_s=math.inf if kind == 3 else 0.0,
             )
             for kind in (3, 1, 2)
         )
 
     def requests(self, known: Mapping[str, Value]) -> Sequence[Request]:
         """Return the requests of one cycle."""
-        del known
         return self.permitted
 
     def decoder(self) -> "JkPbDecoder":
         """Return a decoder that has heard nothing yet."""
         return JkPbDecoder()
 
-    def _ask(self, kind: int) -> bytes:
-        body = bytes([self.address]) + _FUNCTION + bytes([_REGISTERS[kind]]) + _ASKS
-        return body + crc16_modbus(body).to_bytes(2, "little")
-
-
-class _Asked(NamedTuple):
-    """The request that waits for its answer."""
-
-    address: int
-    kind: int
-
 
 class JkPbDecoder:
-    """Decodes the records of a line, whatever the addresses, or of a capture."""
+    """Decodes the frames of every device on a line, or of one over Bluetooth."""
 
     def __init__(self) -> None:
         self._line = Line(look)
-        self._record: Piece | None = None  # waits for what follows it
-        self._asked: _Asked | None = None
-        self._is_bus = False  # a request or an acknowledgement was heard
+        self._waiting: Piece | None = None  # a frame whose sender is not known yet
+        self._acknowledged = False  # requests or acknowledgements were heard
+        self._layout: frames.Layout | None = None  # over Bluetooth
 
     def feed(self, frame: Frame) -> Iterator[Reading | Rejected]:
         """Take the next bytes; yield what they complete."""
         for piece in self._line.feed(frame):
-            if piece.why:
-                if piece.direction == "rx":
-                    yield self._rejected(piece, "", self._asked_name(), piece.why)
-                    self._asked = None
-            elif len(piece.data) == RECORD_BYTES:
-                yield from self._unacknowledged()
-                self._record = piece
-            elif len(piece.data) == _ACK_BYTES:
-                self._is_bus = True
-                yield from self._acknowledged(piece)
-            else:
-                self._is_bus = True
-                asked = _Asked(piece.data[0], _TYPES[piece.data[3]])
-                if asked != self._asked or self._record is not None:
-                    yield from self._unacknowledged()
-                self._asked = asked
+            yield from self._taken(piece)
 
     def finish(self) -> Iterator[Reading | Rejected]:
-        """Yield the last record of a capture."""
+        """Yield the last frame, which nothing follows."""
+        for piece in self._line.finish():
+            yield from self._taken(piece)
         yield from self._unacknowledged()
 
-    def _acknowledged(self, ack: Piece) -> Iterator[Reading | Rejected]:
-        address, kind = ack.data[0], _TYPES[ack.data[3]]
-        device, name = str(address), NAMES[kind]
-        record, self._record = self._record, None
-        asked, self._asked = self._asked, None
-        if record is None:
-            # Told already if its record was wrong.
-            if asked == (address, kind):
-                why = "acknowledged, but its record was not received"
-                yield self._rejected(ack, device, name, why)
+    def _taken(self, piece: Piece) -> Iterator[Reading | Rejected]:
+        raw = piece.data
+        if raw[:4] != frames.HEAD:
+            self._acknowledged = True
+            waiting = self._waiting
+            if (
+                len(raw) == _ACK_LENGTH
+                and waiting is not None
+                and piece.direction == waiting.direction
+                and piece.start - waiting.start - frames.LENGTH in _BETWEEN
+                and TRIGGERS[raw[3]] == waiting.data[4]
+            ):
+                self._waiting = None
+                pad = bytes(piece.start - waiting.start - frames.LENGTH)
+                yield _decoded(waiting, str(raw[0]), waiting.data + pad + raw)
+            else:
+                yield from self._unacknowledged()
             return
-        raw = record.data + ack.data
-        if record.data[4] != kind:
-            why = f"a record of type {record.data[4]} is acknowledged as {name}"
-            yield self._rejected(ack, device, name, why)
-            return
-        whole = Piece(ack.time_s, raw, "", ack.direction)
-        yield self._decoded(whole, device, record.data, proven=True)
+        yield from self._unacknowledged()
+        if piece.why:
+            name = frames.NAMES.get(raw[4], "")
+            yield _rejected(piece, "", piece.why, name)
+        elif raw[4] in frames.NAMES:
+            self._waiting = piece
 
     def _unacknowledged(self) -> Iterator[Reading | Rejected]:
-        record, self._record = self._record, None
-        if record is None:
+        waiting, self._waiting = self._waiting, None
+        if waiting is None:
             return
-        if self._is_bus:
-            why = "no acknowledgement tells whose record it is"
-            yield self._rejected(record, "", self._asked_name(), why)
+        if self._acknowledged:
+            yield _rejected(waiting, "", "no acknowledgement says who sent it")
             return
-        yield self._decoded(record, "", record.data, proven=False)
+        if waiting.data[4] == 2:
+            layouts = frames.proven(waiting.data)
+            if len(layouts) == 1:
+                self._layout = layouts[0]
+            elif self._layout is None:
+                why = "no layout is proven by the sum and the average of its cells"
+                yield _rejected(waiting, "", why, "status")
+                return
+        yield _decoded(waiting, "", waiting.data, self._layout)
 
-    def _decoded(
-        self, piece: Piece, device: str, record: bytes, *, proven: bool
-    ) -> Reading | Rejected:
-        name = NAMES.get(record[4], "")
-        try:
-            values, notices = record_says(record, proven=proven)
-        except WrongRecordError as error:
-            return self._rejected(piece, device, name, str(error))
-        return Reading(piece.time_s, device, name, values, piece.data, None, notices)
 
-    def _asked_name(self) -> str:
-        return NAMES[self._asked.kind] if self._asked is not None else ""
+def _decoded(
+    frame: Piece,
+    device: str,
+    raw: bytes,
+    layout: frames.Layout | None = frames.CELLS_32,
+) -> Reading | Rejected:
+    name = frames.NAMES[frame.data[4]]
+    try:
+        if name == "status":
+            assert layout is not None
+            values, notices = frames.status(frame.data, layout)
+        elif name == "settings":
+            values, notices = frames.settings(frame.data)
+        else:
+            place = SERIAL_RS485 if device else SERIAL_BLUETOOTH
+            values, notices = frames.about(frame.data, serial_at=place)
+    except ProtocolError as error:
+        return Rejected(frame.time_s, device, error, raw, name)
+    return Reading(frame.time_s, device, name, values, raw, None, notices)
 
-    def _rejected(self, piece: Piece, device: str, name: str, why: str) -> Rejected:
-        error = ProtocolError(
-            f"JK {name or 'record'}: {why}",
-            "check address, wiring and termination; leave 100 ms between requests",
-        )
-        return Rejected(piece.time_s, device, error, piece.data, name)
+
+def _rejected(frame: Piece, device: str, why: str, name: str = "") -> Rejected:
+    hint = "check wiring and baud rate; does another master use the bus?"
+    error = ProtocolError(f"JK {name or 'frame'}: {why}", hint)
+    return Rejected(frame.time_s, device, error, frame.data, name)
+
+
+def _may_be_trigger(data: bytes) -> bool:
+    fixed = (None, 0x10, 0x16, None, 0, 1)
+    pairs = zip(data, fixed, strict=False)
+    if not all(want is None or byte == want for byte, want in pairs):
+        return False
+    return len(data) < 4 or data[3] in TRIGGERS
+
+
+def _is_crc_right(message: bytes) -> bool:
+    return crc16_modbus(message[:-2]) == int.from_bytes(message[-2:], "little")

@@ -11,7 +11,7 @@ from typing import ClassVar, Final, Literal
 
 from battlife.errors import ProtocolError
 from battlife.model import Frame, Notice, Reading, Rejected, Request, Value
-from battlife.wire._line import Found, Line
+from battlife.wire._line import Found, Line, Piece
 from battlife.wire.checksums import sum16
 
 START: Final = b"NW"  # 4E 57
@@ -41,6 +41,20 @@ _SIZES: Final[Mapping[int, int]] = {
 """Bytes of each field but the cells, whose length is in the message."""
 
 _NEEDED: Final = (_CELLS, 0x83, 0x84, 0x85, 0x8B, 0x8C)
+
+_NUMBERS: Final[Mapping[int, tuple[str, float]]] = {
+    0x87: ("cycle_count", 1),
+    0x89: ("charge_throughput_ah", 1),
+    0x8E: ("jk_pack_over_voltage_v", 100),
+    0x8F: ("jk_pack_under_voltage_v", 100),
+    0x90: ("jk_cell_over_voltage_v", 1000),
+    0x93: ("jk_cell_under_voltage_v", 1000),
+    0x97: ("jk_max_discharge_current_a", 1),
+    0x99: ("jk_max_charge_current_a", 1),
+    0xAA: ("design_capacity_ah", 1),
+}
+"""Fields that are numbers: name, and how many of its units make one."""
+CHEMISTRIES: Final = ("LFP", "NMC", "LTO")
 
 WARNINGS: Final = (
     "low state of charge",
@@ -131,21 +145,26 @@ class JkUartDecoder:
     def feed(self, frame: Frame) -> Iterator[Reading | Rejected]:
         """Take the next bytes; yield what they complete."""
         for piece in self._line.feed(frame):
-            raw = piece.data
-            if piece.why:
-                if piece.direction == "rx":
-                    yield _rejected(piece.time_s, raw, piece.why)
-            elif raw[10] in _ANSWERS and raw[8] == READ_ALL:
-                try:
-                    values = _values(_fields(raw[_HEAD:-_TAIL]))
-                except _WrongError as error:
-                    yield _rejected(piece.time_s, raw, str(error))
-                else:
-                    yield _reading(piece.time_s, values, raw)
+            yield from _taken(piece)
 
     def finish(self) -> Iterator[Reading | Rejected]:
-        """Yield what the end of the bytes leaves: nothing that can be believed."""
-        return iter(())
+        """Yield what stands behind a message that the end cut off."""
+        for piece in self._line.finish():
+            yield from _taken(piece)
+
+
+def _taken(piece: Piece) -> Iterator[Reading | Rejected]:
+    raw = piece.data
+    if piece.why:
+        if piece.direction == "rx":
+            yield _rejected(piece.time_s, raw, piece.why)
+    elif raw[10] in _ANSWERS and raw[8] == READ_ALL:
+        try:
+            values = _values(_fields(raw[_HEAD:-_TAIL]))
+        except _WrongError as error:
+            yield _rejected(piece.time_s, raw, str(error))
+        else:
+            yield _reading(piece.time_s, values, raw)
 
 
 def _rejected(time_s: float, raw: bytes, why: str) -> Rejected:
@@ -218,18 +237,19 @@ def _values(fields: Mapping[int, bytes]) -> dict[str, Value]:
         values["temperature_degc"] = (_degc(number(0x81)), _degc(number(0x82)))
     if 0x80 in fields:
         values["jk_mosfet_temperature_degc"] = _degc(number(0x80))
-    if 0x87 in fields:
-        values["cycle_count"] = float(number(0x87))
-    if 0x89 in fields:
-        values["jk_cycle_capacity_ah"] = float(number(0x89))
-    if 0xAA in fields:
-        values["design_capacity_ah"] = float(number(0xAA))
+    for field, (name, scale) in _NUMBERS.items():
+        if field in fields:
+            values[name] = number(field) / scale
+    if fields.get(0xB9, b"").strip(b"\0"):  # 0 until the BMS has measured it
+        values["full_capacity_ah"] = float(number(0xB9))
     if 0xB7 in fields:
         values["software_version"] = _text(fields[0xB7]).rstrip("_")
     if 0xBA in fields and _text(fields[0xBA]):
         values["serial_number"] = _text(fields[0xBA])
     if 0xB6 in fields:
-        values["jk_uptime_s"] = 60.0 * number(0xB6)
+        values["jk_runtime_s"] = 60.0 * number(0xB6)
+    if 0xAF in fields and number(0xAF) < len(CHEMISTRIES):
+        values["jk_chemistry"] = CHEMISTRIES[number(0xAF)]
     return values
 
 

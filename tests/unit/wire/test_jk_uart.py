@@ -84,8 +84,12 @@ def test_seven_cells():
     values = reading.values
     assert values["cell_voltage_v"] == (3.794,) * 4 + (3.803,) * 3
     assert values["voltage_v"] == 26.58 and values["current_a"] == 0.0
-    assert values["soc"] == 0.9 and values["jk_cycle_capacity_ah"] == 5.0
-    assert values["design_capacity_ah"] == 117.0
+    assert values["soc"] == 0.9 and values["charge_throughput_ah"] == 5.0
+    assert values["design_capacity_ah"] == 117.0 == values["full_capacity_ah"]
+    assert values["jk_pack_over_voltage_v"] == 29.4
+    assert values["jk_cell_over_voltage_v"] == 4.2
+    assert values["jk_max_charge_current_a"] == 25.0
+    assert values["jk_chemistry"] == "NMC"
 
 
 def test_discharge_is_negative_in_either_coding():

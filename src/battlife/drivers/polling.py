@@ -263,6 +263,11 @@ class Poller:
         if found is None:
             return
         device, request = found
+        if request.allow is Allow.WRITE:
+            # What was known before it may not be true after it, fault codes above all.
+            device.known.clear()
+            device.asked_s.clear()
+            device.asked.clear()
         device.asked_s[request.name] = now
         exchange = None
         if request.answer is None:

@@ -28,7 +28,8 @@ class Snapshot:
     Attributes
     ----------
     device : label of the device
-    values : latest value of each name since the device was opened
+    values : latest value of each name since the device was opened, or since a request
+        that changes it
     age_s : s since each of them was heard
     readings, rejected, timeouts : of this cycle alone
     """
@@ -189,10 +190,11 @@ class Session:
                 + ("" if self._allowed.wake else " Does it need --wake?"),
             )
         now = self._clock()
+        known = self._poller.known(self.target.protocol)
         return Snapshot(
             self.wire.device,
-            self._poller.known(self.target.protocol),
-            {name: now - at for name, at in self._heard_s.items()},
+            known,
+            {name: now - self._heard_s[name] for name in known},
             readings,
             rejected,
             timeouts,

@@ -81,7 +81,7 @@ def basic(shown: Shown) -> bytes:
         _u16(shown.voltage_v * 100)
         + round(shown.current_a * 100).to_bytes(2, "big", signed=True)
         + _u16(shown.remaining_ah * 100)
-        + _u16(shown.full_ah * 100)
+        + _u16(shown.design_ah * 100)
         + _u16(shown.cycle_count)
         + _u16(_MADE)
         + _u16(balance & 0xFFFF)

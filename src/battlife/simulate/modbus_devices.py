@@ -1,7 +1,7 @@
 """Batteries that are Modbus RTU servers: Pylontech RT and Seplos v3.
 
-Sources: aiobmsble docs/pylontech_bms.md, dbus-serialbattery bms/seplosv3.py, as facts;
-the framing from Modbus over serial line V1.02.
+Sources: aiobmsble docs/pylontech_bms.md, dbus-serialbattery bms/seplosv3.py and XZH BMS
+Modbus-RTU Protocol V0.3, as facts; the framing from Modbus over serial line V1.02.
 """
 
 from collections.abc import Mapping
@@ -116,29 +116,71 @@ class PylontechModbus(_ModbusDevice):
 
 
 class SeplosV3(_ModbusDevice):
-    """Answers function 4 at 0x1000 (pack) and 0x1100 (cells)."""
+    """Answers functions 4 and 1.
+
+    Registers 0x1000 (pack), 0x1100 (cells), 0x1300 (settings) and 0x1700 (versions);
+    bits 0x1200 (events).
+    """
 
     ADDRESS: Final = 0
     SPEC: Final = PackSpec(n_cells=16, capacity_ah=280.0, n_sensors=4)
+    LIMIT_A: Final = 180  # above 200 A firmware differs on the unit of the current
 
     def _held(self, function: int, shown: Shown) -> dict[int, int]:
+        if function == 1:
+            return self._bits(shown)
         if function != 4:
             return {}
         held = {0x1000 + i: 0 for i in range(0x12)}
         held |= {0x1100 + i: 0 for i in range(0x1A)}
+        held |= {0x1300 + i: 0 for i in range(0x6A)}
         held[0x1000] = _u16(shown.voltage_v * 100)
         held[0x1001] = _s16(shown.current_a * 100)
         held[0x1002] = _u16(shown.remaining_ah * 100)
+        held[0x1003] = _u16(shown.full_ah * 100)
         held[0x1004] = _u16(shown.charge_throughput_ah / 10)
         held[0x1005] = _u16(shown.soc * 1000)
+        held[0x1006] = _u16(shown.soh * 1000)
         held[0x1007] = _u16(shown.cycle_count)
-        held[0x100F] = held[0x1010] = _u16(shown.design_ah)
+        held[0x100F] = held[0x1010] = self.LIMIT_A
         for i, volt in enumerate(shown.cell_voltage_v[:16]):
             held[0x1100 + i] = _u16(volt * 1000)
         for i, degc in enumerate(shown.temperature_degc[:4]):
             held[0x1110 + i] = _u16(degc * 10 + 2731)
         held[0x1119] = _u16(shown.temperature_degc[-1] * 10 + 2731)
+        held[0x1300] = min(4, len(shown.temperature_degc))
+        held[0x1301] = min(16, len(shown.cell_voltage_v))
+        held[0x1358] = _u16(shown.design_ah * 100)
+        held[0x1359] = _u16(shown.full_ah * 100)
+        held |= _text(0x1700, 10, "XZH-ElecTech Co.,Ltd")
+        held |= _text(0x170A, 10, "BATTLIFE-SIMULATED")
+        held |= _text(0x1714, 1, "01")
+        held |= _text(0x1715, 30, "SIMULATED0001")
         return held
+
+    def _bits(self, shown: Shown) -> dict[int, int]:
+        held = {0x1200 + i: 0 for i in range(0x90)}
+        for i, on in enumerate(shown.balancing[:16]):
+            held[0x1230 + i] = on
+        held[0x1240] = shown.current_a < 0
+        held[0x1241] = shown.current_a > 0
+        held[0x1244] = shown.current_a == 0
+        held[0x1249] = "cell_overvoltage" in shown.alarms
+        held[0x124B] = "cell_undervoltage" in shown.alarms
+        held[0x1251] = "over_temperature" in shown.alarms
+        held[0x1266] = "short_circuit" in shown.alarms
+        held[0x1278] = shown.discharge_enabled
+        held[0x1279] = shown.charge_enabled
+        held[0x1280] = any(shown.balancing)
+        return held
+
+
+def _text(start: int, n_words: int, text: str) -> dict[int, int]:
+    data = text.encode("ascii").ljust(2 * n_words, b"\0")
+    return {
+        start + i: int.from_bytes(data[2 * i : 2 * i + 2], "big")
+        for i in range(n_words)
+    }
 
 
 def _u16(value: float) -> int:

@@ -19,7 +19,8 @@ from battlife.errors import InputError, ProtocolError
 from battlife.model import Request, Value
 from battlife.wire._daly import ALARMS, CRITICAL
 from battlife.wire._ev import Said, critical_notice, scaled
-from battlife.wire.modbus import READ_HOLDING, Answer, Block, ModbusDecoder, Read
+from battlife.wire.modbus import Block, ModbusDecoder
+from battlife.wire.modbus_messages import READ_HOLDING, Answer, Read
 
 UNIT: Final = 0xD2
 MAX_CELLS: Final = 32

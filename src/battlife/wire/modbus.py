@@ -3,10 +3,6 @@
 An answer does not say what was asked, so the requests on the line must be known: sent
 by this side, echoed by the adapter, or sent by another master. Messages are found by
 length and CRC wherever they begin; everything else is junk.
-
-References
-----------
-Modbus Application Protocol V1.1b3, 6.1 to 6.4 and 7; Modbus over Serial Line V1.02.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -16,134 +12,23 @@ from typing import Final
 from battlife.errors import ProtocolError
 from battlife.model import Frame, Reading, Rejected, Request
 from battlife.wire._ev import Said
-from battlife.wire.checksums import crc16_modbus
-
-READ_COILS: Final = 1
-READ_HOLDING: Final = 3
-READ_INPUT: Final = 4
+from battlife.wire.modbus_messages import (
+    ERROR,
+    EXCEPTIONS,
+    LONGEST,
+    WRITES,
+    Answer,
+    Read,
+    is_sound,
+    lengths,
+    request_in,
+)
 
 ANSWER_WITHIN_S: Final = 5.0
 """A request older than this is answered no more."""
 MOST_ASKED: Final = 16
 """Requests that may wait for their answers, of all units together."""
-MOST_WORDS: Final = 125
-MOST_BITS: Final = 2000
-
-_BIT_READS: Final = frozenset({1, 2})
-_READS: Final = frozenset({1, 2, 3, 4})
-_FIXED_WRITES: Final = frozenset({5, 6, 15, 16})
-_ERROR: Final = 0x80
-_LONGEST: Final = 5 + 255
-
-_EXCEPTIONS: Final = {
-    1: "it does not know the function",
-    2: "it does not have these registers",
-    3: "it does not take this number of registers",
-    4: "it failed while reading them",
-    5: "it needs longer",
-    6: "it is busy",
-    8: "its memory is damaged",
-    10: "the gateway has no path to it",
-    11: "the gateway got no answer from it",
-}
-
-
-@dataclass(frozen=True)
-class Read:
-    """A request for registers or bits.
-
-    Attributes
-    ----------
-    unit : address of the device
-    function : 1 or 2 for bits, 3 or 4 for registers
-    start : first register or bit
-    count : how many
-    """
-
-    unit: int
-    function: int
-    start: int
-    count: int
-
-    @property
-    def n_bytes(self) -> int:
-        """Bytes of data in the answer."""
-        return (self.count + 7) // 8 if self.function in _BIT_READS else 2 * self.count
-
-    @property
-    def data(self) -> bytes:
-        """The request as it is sent."""
-        return with_crc(
-            bytes([self.unit, self.function])
-            + self.start.to_bytes(2, "big")
-            + self.count.to_bytes(2, "big")
-        )
-
-
-@dataclass(frozen=True)
-class Answer:
-    """Registers or bits that were read, by their addresses.
-
-    Every method returns None for what the read did not cover.
-
-    Attributes
-    ----------
-    read : what was asked
-    data : of the answer, without header and CRC
-    """
-
-    read: Read
-    data: bytes
-
-    def u16(self, at: int) -> int | None:
-        """Return a register as an unsigned number."""
-        return self._number(at, 1)
-
-    def s16(self, at: int) -> int | None:
-        """Return a register in two's complement."""
-        raw = self._number(at, 1)
-        return None if raw is None else raw - ((raw & 0x8000) << 1)
-
-    def u32(self, at: int) -> int | None:
-        """Return two registers as an unsigned number, high word first."""
-        return self._number(at, 2)
-
-    def u32_low_first(self, at: int) -> int | None:
-        """Return two registers as an unsigned number, low word first."""
-        raw = self._number(at, 2)
-        return None if raw is None else raw >> 16 | (raw & 0xFFFF) << 16
-
-    def s32_low_first(self, at: int) -> int | None:
-        """Return two registers in two's complement, low word first."""
-        raw = self.u32_low_first(at)
-        return None if raw is None else raw - ((raw & 0x80000000) << 1)
-
-    def text(self, at: int, n_words: int) -> str | None:
-        """Return registers as text; None too if they hold no printable text."""
-        raw = self._bytes(at, n_words)
-        if raw is None:
-            return None
-        text = raw.partition(b"\0")[0].decode("ascii", "replace").strip()
-        return text if text and text.isascii() and text.isprintable() else None
-
-    def bit(self, at: int) -> bool | None:
-        """Return a coil or discrete input."""
-        offset = at - self.read.start
-        if self.read.function not in _BIT_READS or not 0 <= offset < self.read.count:
-            return None
-        return bool(self.data[offset >> 3] >> (offset & 7) & 1)
-
-    def _number(self, at: int, n_words: int) -> int | None:
-        raw = self._bytes(at, n_words)
-        return None if raw is None else int.from_bytes(raw, "big")
-
-    def _bytes(self, at: int, n_words: int) -> bytes | None:
-        offset = at - self.read.start
-        if self.read.function in _BIT_READS or offset < 0:
-            return None
-        if offset + n_words > self.read.count:
-            return None
-        return self.data[2 * offset : 2 * (offset + n_words)]
+_SLICE: Final = 256  # bytes looked at in one go, however many a frame has
 
 
 @dataclass(frozen=True)
@@ -192,16 +77,6 @@ class Block:
         )
 
 
-def with_crc(body: bytes) -> bytes:
-    """Return a message with its CRC, low byte first."""
-    return body + crc16_modbus(body).to_bytes(2, "little")
-
-
-def is_sound(message: bytes) -> bool:
-    """Say whether a message ends with its CRC."""
-    return crc16_modbus(message[:-2]).to_bytes(2, "little") == message[-2:]
-
-
 def _never(unit: int, function: int, data: bytes) -> Read | None:
     return None
 
@@ -240,8 +115,9 @@ class ModbusDecoder:
             yield from self._cut_off(frame.time_s)
             self._send(frame)
             return
-        self._heard += frame.data
-        yield from self._scan(frame.time_s)
+        for at in range(0, len(frame.data), _SLICE):
+            self._heard += frame.data[at : at + _SLICE]
+            yield from self._scan(frame.time_s)
 
     def finish(self) -> Iterator[Reading | Rejected]:
         """Return what the end of the bytes leaves cut off."""
@@ -254,7 +130,7 @@ class ModbusDecoder:
         sent += frame.data
         at = 0
         while len(sent) - at >= 8:
-            read = _request(bytes(sent[at : at + 8]))
+            read = request_in(bytes(sent[at : at + 8]))
             if read is None:
                 at += 1
                 continue
@@ -272,45 +148,39 @@ class ModbusDecoder:
         self._rejected = False
 
     def _scan(self, time_s: float) -> Iterator[Reading | Rejected]:
-        while True:
-            found = self._first_message(time_s)
-            if found is None:
-                break
-            at, end, items = found
+        while (found := self._first_message()) is not None:
+            at, message = found
             yield from self._damaged(at, time_s)
-            del self._heard[:end]
+            del self._heard[: at + len(message)]
             self._n_checked = 0
-            yield from items
+            yield from self._take(message, time_s)
         yield from self._damaged(len(self._heard), time_s)
         self._n_checked = len(self._heard)
         self._forget()
 
-    def _first_message(
-        self, time_s: float
-    ) -> tuple[int, int, list[Reading | Rejected]] | None:
-        """Return where the first sound message begins, ends, and what it says."""
+    def _first_message(self) -> tuple[int, bytes] | None:
+        """Return the first sound message and where it begins."""
         heard = bytes(self._heard)
         for at in range(len(heard) - 4):
-            for length in _lengths(heard, at):
+            for length in lengths(heard, at):
                 end = at + length
-                if not self._n_checked < end <= len(heard):
-                    continue
-                message = heard[at:end]
-                if is_sound(message):
-                    return at, end, self._take(message, time_s)
+                if self._n_checked < end <= len(heard) and is_sound(heard[at:end]):
+                    return at, heard[at:end]
         return None
 
     def _take(self, message: bytes, time_s: float) -> list[Reading | Rejected]:
         unit, function = message[0], message[1]
-        if function & _ERROR:
+        if function & ERROR:
             return [self._refusal(message, time_s)]
-        if function in _FIXED_WRITES:
+        if function in WRITES:
             return []
         fitting = self._fitting(message)
-        read = _request(message)
+        read = request_in(message)
         if read is not None and (not fitting or read in {a.read for a in self._asked}):
             self._ask(read, time_s)
             return []
+        if len(message) != 5 + message[2]:
+            return []  # asks for more than an answer can hold
         if not fitting:
             assumed = self.assumed(unit, function, message[3:-2])
             if assumed is None:
@@ -363,7 +233,7 @@ class ModbusDecoder:
         return items
 
     def _refusal(self, message: bytes, time_s: float) -> Rejected:
-        unit, function, code = message[0], message[1] & ~_ERROR, message[2]
+        unit, function, code = message[0], message[1] & ~ERROR, message[2]
         name = ""
         for asked in reversed(self._asked):
             if (asked.read.unit, asked.read.function) == (unit, function):
@@ -372,7 +242,7 @@ class ModbusDecoder:
                 break
         error = ProtocolError(
             f"unit {unit} refuses function {function}: exception {code}, "
-            + _EXCEPTIONS.get(code, "of an unknown meaning"),
+            + EXCEPTIONS.get(code, "of an unknown meaning"),
             "is it this family of battery, with a firmware that has the registers?",
         )
         return Rejected(time_s, str(unit), error, message, name)
@@ -424,8 +294,8 @@ class ModbusDecoder:
     def _forget(self) -> None:
         """Drop the bytes in which no message can begin any more."""
         heard = self._heard
-        for at in range(max(0, len(heard) - _LONGEST), len(heard)):
-            if any(at + n > len(heard) for n in _lengths(heard, at)):
+        for at in range(max(0, len(heard) - LONGEST), len(heard)):
+            if any(at + n > len(heard) for n in lengths(heard, at)):
                 break
         else:
             at = len(heard)
@@ -441,36 +311,3 @@ class ModbusDecoder:
 
 def _head(read: Read) -> bytes:
     return bytes([read.unit, read.function, read.n_bytes])
-
-
-def _lengths(heard: bytes | bytearray, at: int) -> tuple[int, ...]:
-    """Return the lengths a message at `at` can have; of what is not there, the least.
-
-    A length beyond the end of `heard` says that more bytes are needed to tell.
-    """
-    if at + 1 >= len(heard):
-        return (5,)
-    function = heard[at + 1]
-    if function & _ERROR:
-        return (5,) if function & ~_ERROR in _READS | _FIXED_WRITES else ()
-    if function in _FIXED_WRITES:
-        return (8,)
-    if function not in _READS:
-        return ()
-    if at + 2 >= len(heard):
-        return (8,)
-    n_bytes = heard[at + 2]
-    odd = function not in _BIT_READS and n_bytes & 1
-    return (8,) if odd or n_bytes == 0 else (8, 5 + n_bytes)
-
-
-def _request(message: bytes) -> Read | None:
-    """Return the read that 8 bytes ask for, None if they are not a sound request."""
-    if len(message) != 8 or message[1] not in _READS or not is_sound(message):
-        return None
-    start = int.from_bytes(message[2:4], "big")
-    count = int.from_bytes(message[4:6], "big")
-    most = MOST_BITS if message[1] in _BIT_READS else MOST_WORDS
-    if not 0 < count <= most or start + count > 0x10000:
-        return None
-    return Read(message[0], message[1], start, count)

@@ -16,7 +16,8 @@ from typing import ClassVar, Final, Literal
 from battlife.errors import InputError
 from battlife.model import Request, Value
 from battlife.wire._ev import Said, scaled
-from battlife.wire.modbus import READ_HOLDING, Answer, Block, ModbusDecoder
+from battlife.wire.modbus import Block, ModbusDecoder
+from battlife.wire.modbus_messages import READ_HOLDING, Answer
 
 
 def _pack(answer: Answer) -> Said:

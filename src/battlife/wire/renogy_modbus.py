@@ -17,7 +17,8 @@ from typing import ClassVar, Final, Literal
 from battlife.errors import InputError, ProtocolError
 from battlife.model import Request, Value
 from battlife.wire._ev import Said, critical_notice, scaled
-from battlife.wire.modbus import READ_HOLDING, Answer, Block, ModbusDecoder
+from battlife.wire.modbus import Block, ModbusDecoder
+from battlife.wire.modbus_messages import READ_HOLDING, Answer
 
 MAX_CELLS: Final = 16
 MAX_SENSORS: Final = 16

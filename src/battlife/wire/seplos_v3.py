@@ -18,14 +18,8 @@ from typing import ClassVar, Final, Literal
 from battlife.errors import InputError
 from battlife.model import Notice, Request, Value
 from battlife.wire._ev import Said, critical_notice, scaled
-from battlife.wire.modbus import (
-    READ_COILS,
-    READ_INPUT,
-    Answer,
-    Block,
-    ModbusDecoder,
-    Read,
-)
+from battlife.wire.modbus import Block, ModbusDecoder
+from battlife.wire.modbus_messages import READ_COILS, READ_INPUT, Answer, Read
 
 N_CELLS: Final = 16
 N_SENSORS: Final = 4
@@ -139,10 +133,10 @@ def _pack(answer: Answer) -> Said:
     values: dict[str, Value | None] = {
         "voltage_v": scaled(answer.u16(0x1000), 0.01),
         "remaining_capacity_ah": scaled(answer.u16(0x1002), 0.01),
-        "full_capacity_ah": scaled(answer.u16(0x1003), 0.01),
+        "full_capacity_ah": scaled(_sized(answer.u16(0x1003)), 0.01),
         "seplos_discharged_ah": scaled(answer.u16(0x1004), 10.0),
         "soc": scaled(answer.u16(0x1005), 0.001),
-        "reported_soh": scaled(answer.u16(0x1006), 0.001),
+        "reported_soh": scaled(_sized(answer.u16(0x1006)), 0.001),
         "cycle_count": scaled(answer.u16(0x1007), 1.0),
         "seplos_discharge_current_limit_a": scaled(discharge_a, 1.0),
         "seplos_charge_current_limit_a": scaled(charge_a, 1.0),
@@ -174,6 +168,11 @@ def _cells(answer: Answer) -> Said:
     if any(d is not None for d in degrees):
         values["temperature_degc"] = _fitted(degrees)
     return Said(values)
+
+
+def _sized(raw: int | None) -> int | None:
+    """Return a number that cannot be 0: then the firmware does not know it."""
+    return raw or None
 
 
 def _fitted(values: list[float | None]) -> tuple[float, ...]:
@@ -235,8 +234,8 @@ def _settings(answer: Answer) -> Said:
     return Said(
         {
             "seplos_n_cells": scaled(answer.u16(0x1301), 1.0),
-            "design_capacity_ah": scaled(answer.u16(0x1358), 0.01),
-            "full_capacity_ah": scaled(answer.u16(0x1359), 0.01),
+            "design_capacity_ah": scaled(_sized(answer.u16(0x1358)), 0.01),
+            "full_capacity_ah": scaled(_sized(answer.u16(0x1359)), 0.01),
         }
     )
 
@@ -262,10 +261,10 @@ def _system(answer: Answer) -> Said:
         "voltage_v": scaled(answer.u32_low_first(0x2000), 0.01),
         "current_a": scaled(answer.s32_low_first(0x2002), 0.1),
         "remaining_capacity_ah": scaled(answer.u32_low_first(0x2004), 0.01),
-        "full_capacity_ah": scaled(answer.u32_low_first(0x2006), 0.01),
-        "design_capacity_ah": scaled(answer.u32_low_first(0x200A), 0.01),
+        "full_capacity_ah": scaled(_sized(answer.u32_low_first(0x2006)), 0.01),
+        "design_capacity_ah": scaled(_sized(answer.u32_low_first(0x200A)), 0.01),
         "soc": scaled(answer.u16(0x2018), 0.001),
-        "reported_soh": scaled(answer.u16(0x2019), 0.001),
+        "reported_soh": scaled(_sized(answer.u16(0x2019)), 0.001),
         "cycle_count": scaled(answer.u16(0x2017), 1.0),
     }
     if n_packs != 1:

@@ -8,7 +8,7 @@ import pytest
 from battlife.errors import InputError
 from battlife.model import Frame
 from battlife.wire import decode, protocol
-from battlife.wire.modbus import with_crc
+from battlife.wire.modbus_messages import with_crc
 from support import DATASETS
 
 # Discharging: the state is 2, the power register 131 W.

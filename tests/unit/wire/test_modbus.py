@@ -7,16 +7,8 @@ import pytest
 from battlife.model import SIMULATED_LINE, Frame, Reading, Rejected
 from battlife.wire import decode, protocol
 from battlife.wire._ev import Said
-from battlife.wire.modbus import (
-    ANSWER_WITHIN_S,
-    MOST_ASKED,
-    Answer,
-    Block,
-    ModbusDecoder,
-    Read,
-    is_sound,
-    with_crc,
-)
+from battlife.wire.modbus import ANSWER_WITHIN_S, MOST_ASKED, Block, ModbusDecoder
+from battlife.wire.modbus_messages import Answer, Read, is_sound, with_crc
 
 # Request and answer: aiobmsble docs/pylontech_bms.md; esphome-seplos-bms
 # docs/pdus/v3/SG16S200A-SP57B-A-all-frames.txt; esphome-daly-bms
@@ -305,6 +297,26 @@ def test_writes_of_another_master_are_passed_over():
         d, rx(write + write), tx(Read(1, 3, 100, 4).data), rx(answered(1, 5, 0, 0, 0))
     )
     assert item.values["voltage_v"] == 5.0
+
+
+def test_a_request_nobody_can_answer_says_nothing():
+    # Real: esphome-seplos-bms asks for 0x900 bits at once and is refused.
+    request, refusal = bytes.fromhex("0101120009003F22"), bytes.fromhex("018102C191")
+    assert feed(decoder(), rx(request)) == []
+    (item,) = feed(decoder(), tx(request), rx(request + refusal))
+    assert isinstance(item, Rejected) and item.message == ""
+
+
+def test_a_damaged_answer_is_told_once_where_everything_was_received():
+    read = Read(1, 3, 100, 4)
+    damaged = bytearray(answered(1, 9, 0, 0, 0))
+    damaged[4] ^= 1
+    log = read.data + bytes(damaged) + read.data + answered(1, 5, 0, 0, 0)
+    for frames in ([rx(log)], [rx(bytes([b])) for b in log]):
+        items = feed(decoder(), *frames)
+        assert [type(i) for i in items] == [Rejected, Reading]
+        assert items[0].message == "registers"
+        assert items[1].values["voltage_v"] == 5.0
 
 
 def test_noise_gives_no_reading_and_bounded_memory():

@@ -5,7 +5,7 @@ import pytest
 from battlife.errors import InputError
 from battlife.model import Frame
 from battlife.wire import decode, protocol
-from battlife.wire.modbus import with_crc
+from battlife.wire.modbus_messages import with_crc
 
 PACK = ("300313B20007A48A", "30030EFFAA008800017BB0000186A0000FE01E")
 CELLS = (

@@ -10,7 +10,7 @@ import pytest
 from battlife.errors import InputError
 from battlife.model import Frame
 from battlife.wire import decode, protocol
-from battlife.wire.modbus import is_sound, with_crc
+from battlife.wire.modbus_messages import is_sound, with_crc
 from support import DATASETS
 
 # Request and answer, in the order of the capture.

@@ -1,24 +1,29 @@
-"""Simulated CAN devices behind SLCAN, through python-can, can-isotp and our driver.
+"""Simulated CAN devices behind SLCAN: python-can, can-isotp, our driver and decoders.
 
-Values are cut out of the answers by hand here, as the facts describe them; the pack
-model's truth is what they have to give.
+In the first part values are cut out of the answers by hand, as the facts describe
+them; in the second the real decoders read them. Encoders and decoders were written
+apart; the pack model's truth is what both have to give.
 """
 
+import math
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from pathlib import Path
 
 import can
 import isotp
 import pytest
 
 from battlife.drivers.can_bus import CanBus
-from battlife.errors import InputError
-from battlife.model import Frame
+from battlife.drivers.session import Session
+from battlife.errors import InputError, RigTimeoutError
+from battlife.model import Frame, Reading, Rejected
 from battlife.model.frame import SIMULATED_DATA, SIMULATED_ID
 from battlife.simulate import FAULTS, Running, running
 from battlife.simulate.can_bus import FILLER_ID
+from battlife.simulate.dbc_device import PACK_DBC
 
 CAN_PROTOCOLS = (
     "daly_can",
@@ -413,3 +418,225 @@ def test_wrong_options_are_named() -> None:
     with pytest.raises(InputError) as caught, running("leaf", variant="ze9"):
         pass
     assert "ze1" in caught.value.hint
+
+
+# What each protocol carries, and half of its resolution (of the coarsest message that
+# has it) with a little for the rounding of the truth.
+RESOLUTIONS: Mapping[str, Mapping[str, float]] = {
+    "daly_can": {
+        "voltage_v": 0.051,
+        "current_a": 0.051,
+        "cell_voltage_v": 0.00051,
+        "temperature_degc": 0.51,
+        "soc": 0.00051,
+        "cycle_count": 0.0,
+        "design_capacity_ah": 0.001,
+    },
+    "kona": {
+        "voltage_v": 0.051,
+        "current_a": 0.051,
+        "cell_voltage_v": 0.0101,
+        "temperature_degc": 0.51,
+        "soc": 0.0026,
+        "reported_soh": 0.00051,
+        "isolation_ohm": 501.0,
+        "charge_throughput_ah": 0.051,
+        "energy_throughput_wh": 51.0,
+        "contactors_closed": 0.0,
+    },
+    "leaf": {
+        "voltage_v": 0.26,
+        "current_a": 0.26,
+        "cell_voltage_v": 0.00051,
+        "soc": 0.00051,
+        "reported_soh": 0.0051,
+        "full_capacity_ah": 0.0001,
+        "isolation_ohm": 501.0,
+        "contactors_closed": 0.0,
+    },
+    "lv_can": {
+        "voltage_v": 0.0051,
+        "current_a": 0.051,
+        "soc": 0.0051,
+        "reported_soh": 0.0051,
+    },
+    "meb": {
+        "voltage_v": 0.126,
+        "current_a": 0.0051,
+        "cell_voltage_v": 0.00051,
+        "temperature_degc": 0.063,
+        "soc": 0.0021,
+        "reported_soh": 0.00005,
+        "energy_throughput_wh": 0.06,
+    },
+    "zoe_gen1": {
+        "voltage_v": 0.26,
+        "current_a": 0.126,
+        "cell_voltage_v": 0.00051,
+        "temperature_degc": 0.51,
+        "soc": 0.0051,
+        "reported_soh": 0.0051,
+        "full_capacity_ah": 0.0001,
+        "isolation_ohm": 51.0,
+        "energy_throughput_wh": 501.0,
+        "contactors_closed": 0.0,
+    },
+    "zoe_gen2": {
+        "voltage_v": 0.051,
+        "current_a": 0.016,
+        "cell_voltage_v": 0.0005,
+        "temperature_degc": 0.032,
+        "soc": 0.00006,
+        "reported_soh": 0.00006,
+    },
+}
+
+
+@contextmanager
+def session(device: Running, protocol: str, options: str = "") -> Iterator[Session]:
+    query = "?bitrate=250000" if protocol == "daly_can" else options
+    target = f"{protocol}@{device.channel}{query}"
+    with Session(target, wake=protocol.startswith("zoe")) as opened:
+        yield opened
+
+
+def read_all(
+    opened: Session, wanted: set[str], wait_s: float = 3.0
+) -> tuple[dict[str, object], list[Reading], list[Rejected]]:
+    """Read cycles until all that is wanted was heard."""
+    values: dict[str, object] = {}
+    readings: list[Reading] = []
+    rejected: list[Rejected] = []
+    end = time.monotonic() + wait_s
+    while wanted - values.keys() and time.monotonic() < end:
+        snapshot = opened.read()
+        values = dict(snapshot.values)
+        readings += snapshot.readings
+        rejected += snapshot.rejected
+    return values, readings, rejected
+
+
+@pytest.mark.parametrize(
+    ("protocol", "tcp"), [*((p, None) for p in RESOLUTIONS), ("leaf", 0), ("meb", 0)]
+)
+def test_the_decoder_reads_the_truth(protocol: str, tcp: int | None) -> None:
+    wanted = RESOLUTIONS[protocol]
+    with running(protocol, tcp=tcp, clock=standing) as device:
+        with session(device, protocol) as opened:
+            values, _, _ = read_all(opened, {*wanted, "fault_codes"})
+            assert opened.n_lost == 0
+        truth = device.truth()
+        assert device.writes == ()
+    for name, resolution in wanted.items():
+        assert values[name] == pytest.approx(truth[name], abs=resolution), name
+    assert values["fault_codes"] == ()
+
+
+@pytest.mark.parametrize("variant", ["ze0", "aze0", "ze1"])
+def test_a_reset_leaf_claims_all_and_has_measured_less(variant: str) -> None:
+    with running(
+        "leaf", variant=variant, faults=["bms_reset"], clock=standing
+    ) as device:
+        with session(device, "leaf") as opened:
+            values, readings, _ = read_all(opened, {"reported_soh", "full_capacity_ah"})
+        truth = device.truth()
+    assert values["reported_soh"] == 1.0
+    assert values["full_capacity_ah"] == pytest.approx(
+        truth["full_capacity_ah"], abs=1e-4
+    )
+    codes = {notice.code for reading in readings for notice in reading.notices}
+    if variant != "ze1":  # 40 and 62 kWh look alike, so nothing can be compared
+        assert "reported_soh_disagrees" in codes
+
+
+def test_leaf_temperatures_have_the_empty_place() -> None:
+    with running("leaf", clock=standing) as device:
+        with session(device, "leaf") as opened:
+            values, _, _ = read_all(opened, {"temperature_degc"})
+        first, second, third = device.truth()["temperature_degc"]
+    read = values["temperature_degc"]
+    assert math.isnan(read[2])
+    assert [read[0], read[1], read[3]] == pytest.approx(
+        [first, second, third], abs=0.51
+    )
+
+
+@pytest.mark.parametrize(
+    ("protocol", "fault", "code"),
+    [
+        ("leaf", "low_isolation", "P0AA6"),
+        ("leaf", "fault_codes", "P33D7"),
+        ("kona", "low_isolation", "P0AA6"),
+        ("meb", "low_isolation", "P0AA6"),
+        ("zoe_gen1", "low_isolation", "P0AA6"),
+        ("zoe_gen2", "low_isolation", "P0AA6"),
+        ("lv_can", "over_temperature", "over-temperature"),
+    ],
+)
+def test_a_code_of_the_pack_is_read(protocol: str, fault: str, code: str) -> None:
+    with running(protocol, faults=[fault]) as device:
+        with session(device, protocol) as opened:
+            values, readings, _ = read_all(opened, {"fault_codes"})
+    assert code in values["fault_codes"]
+    critical = {n.code for reading in readings for n in reading.notices}
+    if fault != "fault_codes":
+        assert "critical_fault_code" in critical
+
+
+def test_a_blown_fuse_of_the_zoe_is_critical_and_no_cell_voltage() -> None:
+    with running("zoe_gen1", faults=["blown_service_fuse"], clock=standing) as device:
+        with session(device, "zoe_gen1") as opened:
+            values, readings, _ = read_all(opened, {"cell_voltage_v"})
+        truth = device.truth()["cell_voltage_v"]
+    cells = values["cell_voltage_v"]
+    assert [i for i, volt in enumerate(cells) if math.isnan(volt)] == [47]
+    assert cells[48] == pytest.approx(truth[48], abs=0.00051)
+    notices = [n for reading in readings for n in reading.notices]
+    assert any(n.code == "critical_fault_code" for n in notices)
+
+
+def test_a_zoe_that_is_not_woken_is_a_timeout_with_a_hint() -> None:
+    with running("zoe_gen1") as device:
+        with Session(f"zoe_gen1@{device.channel}") as opened:
+            with pytest.raises(RigTimeoutError) as caught:
+                opened.read(timeout_s=1.0)
+        assert b"t4238" not in device.received
+        assert device.writes == ()
+    assert "--wake" in caught.value.hint
+
+
+@pytest.mark.parametrize("fault", ["corrupted_frames", "dropped_frames", "noise"])
+def test_a_bad_line_gives_right_values_or_none(fault: str) -> None:
+    wanted = RESOLUTIONS["leaf"]
+    with running("leaf", faults=[fault], clock=standing) as device:
+        with session(device, "leaf") as opened:
+            snapshots = [opened.read(), opened.read()]
+            assert opened.n_lost > 0 or any(s.rejected for s in snapshots)
+        truth = device.truth()
+    seen_names = set()
+    for reading in (r for s in snapshots for r in s.readings):
+        for name in wanted.keys() & reading.values.keys():
+            seen_names.add(name)
+            assert reading.values[name] == pytest.approx(
+                truth[name], abs=wanted[name]
+            ), name
+    assert {"voltage_v", "current_a", "soc"} <= seen_names
+
+
+def test_a_dbc_pack_is_read_by_its_own_file(tmp_path: Path) -> None:
+    described = tmp_path / "pack.dbc"
+    described.write_text(PACK_DBC)
+    with running("dbc", clock=standing, dbc=described) as device:
+        with session(device, "dbc", f"?dbc={described}") as opened:
+            values, _, rejected = read_all(opened, {"dbc_PackState_PackVoltage"})
+        truth = device.truth()
+    assert rejected == []
+    assert values["dbc_PackState_PackVoltage"] == pytest.approx(
+        truth["voltage_v"], abs=0.0051
+    )
+    assert values["dbc_CellVoltages2_CellVoltage8"] == pytest.approx(
+        truth["cell_voltage_v"][7], abs=0.00051
+    )
+    assert values["dbc_Temperatures_Temperature2"] == pytest.approx(
+        truth["temperature_degc"][1], abs=0.051
+    )

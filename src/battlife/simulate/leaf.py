@@ -161,10 +161,9 @@ def charge(shown: Shown, number: int) -> bytes:
     data = bytearray(7)
     put(data, 7, 10, held(shown.soc * 1000, 10))
     data[2] = 0x55 if number % 2 else 0xAA
-    # The sensor sees a wave that an isolation fault damps; 5000/1024 mV a step.
-    isolated = "low_isolation" not in shown.alarms
-    put(data, 39, 10, 900 if isolated else 150)
-    put(data, 40, 1, not isolated)
+    # The sensor sees a wave that an isolation fault damps; 5000/1024 mV a step. Bit 40
+    # would say that the sensor itself is broken.
+    put(data, 39, 10, 150 if "low_isolation" in shown.alarms else 900)
     put(data, 55, 1, shown.soc <= 0)
     put(data, 49, 2, number & 3)
     return with_crc(bytes(data))

@@ -50,7 +50,7 @@ class Resolution:
     current_a: float
     cell_voltage_v: float | None
     temperature_degc: float | None
-    soc: float
+    soc: float | None
     sensors: tuple[int, int | None] = (0, None)
     others: Mapping[str, float] = field(default_factory=dict)
 
@@ -59,6 +59,9 @@ RESOLUTION: Mapping[str, Resolution] = {
     "daly_can": Resolution(
         0.051, 0.051, MILLIVOLT, ONE_DEGREE, 0.00051,
         others={"design_capacity_ah": 0.001, "cycle_count": 0},
+    ),
+    "daly_modbus": Resolution(
+        0.051, 0.051, MILLIVOLT, ONE_DEGREE, 0.00051, others={"cycle_count": 0}
     ),
     "daly_uart": Resolution(
         0.051, 0.051, MILLIVOLT, ONE_DEGREE, 0.00051,
@@ -110,12 +113,22 @@ RESOLUTION: Mapping[str, Resolution] = {
         0.126, 0.0051, MILLIVOLT, 0.063, 0.0021,
         others={"reported_soh": 0.0001, "energy_throughput_wh": 0.12},
     ),
+    "pace_rs232": Resolution(
+        MILLIVOLT, 0.0051, MILLIVOLT, TENTH_KELVIN, 0.0001, sensors=(0, 4),
+        others={
+            "full_capacity_ah": 0.0051, "design_capacity_ah": 0.0051, "cycle_count": 0
+        },
+    ),
     "pylontech_modbus": Resolution(
         0.0051, 0.051, None, None, PER_CENT,
         others={"reported_soh": PER_CENT, "design_capacity_ah": 0.051},
     ),
     "pylontech_rs485": Resolution(
         MILLIVOLT, 0.051, MILLIVOLT, TENTH_KELVIN, 0.0001, sensors=(1, None),
+        others={"full_capacity_ah": 0.001, "cycle_count": 0},
+    ),
+    "renogy_modbus": Resolution(
+        0.051, 0.0051, 0.051, TENTH_KELVIN, None,
         others={"full_capacity_ah": 0.001, "cycle_count": 0},
     ),
     "seplos_v2": Resolution(

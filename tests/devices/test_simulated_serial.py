@@ -77,3 +77,61 @@ def test_an_unknown_fault_names_the_known_ones() -> None:
     with pytest.raises(InputError) as caught, running("jbd_uart", faults=["gremlin"]):
         pass
     assert "weak_cell" in caught.value.hint
+
+
+# Requests as published; checksums by hand (sum and CRC-16 of the published methods).
+FURTHER_READS: Mapping[str, tuple[str, int]] = {
+    "daly_modbus": ("D2030000003ED7B9", 62),
+    "renogy_modbus": ("300313B20007A48A", 7),
+}
+
+
+@pytest.mark.parametrize("protocol", FURTHER_READS)
+def test_registers_are_answered_with_their_crc(protocol: str) -> None:
+    request, n_registers = FURTHER_READS[protocol]
+    with running(protocol) as device:
+        answer = asked(device.channel, bytes.fromhex(request))
+        assert device.writes == ()
+    answer = answer.removeprefix(SIMULATED_LINE)
+    assert answer[:3] == bytes.fromhex(request)[:2] + bytes([2 * n_registers])
+    assert len(answer) == 5 + 2 * n_registers
+    assert modbus_crc(answer) == 0
+
+
+def test_daly_registers_stand_where_they_are_published() -> None:
+    with running("daly_modbus", clock=lambda: 0.0) as device:
+        answer = asked(device.channel, bytes.fromhex("D2030000003ED7B9"))
+        truth = device.truth()
+    data = answer.removeprefix(SIMULATED_LINE)[3:-2]
+    assert int.from_bytes(data[0:2], "big") / 1000 == pytest.approx(
+        truth["cell_voltage_v"][0], abs=0.00051
+    )
+    current = (int.from_bytes(data[82:84], "big") - 30000) / 10
+    assert current == pytest.approx(truth["current_a"], abs=0.051)
+    assert int.from_bytes(data[98:100], "big") == 16
+
+
+def test_pace_characters_stand_where_they_are_published() -> None:
+    request = b"~250046420000FDA9\r"
+    with running("pace_rs232", clock=lambda: 0.0) as device:
+        answer = asked(device.channel, request).removeprefix(SIMULATED_LINE)
+        shown = device.packs[0].shown()
+    assert answer[:9] == b"~25004600"
+    assert int(answer[17:19], 16) == 16
+    assert int(answer[19:23], 16) / 1000 == pytest.approx(
+        shown.cell_voltage_v[0], abs=0.00051
+    )
+    assert int(answer[117:121], 16) / 100 == pytest.approx(
+        shown.remaining_ah, abs=0.0051
+    )
+    assert int(answer[127:131], 16) == shown.cycle_count
+
+
+def modbus_crc(message: bytes) -> int:
+    """0 for a message with its right CRC behind it."""
+    value = 0xFFFF
+    for byte in message:
+        value ^= byte
+        for _ in range(8):
+            value = value >> 1 ^ (0xA001 if value & 1 else 0)
+    return value

@@ -30,11 +30,14 @@ __all__ = ["FAULTS", "PROTOCOLS", "Running", "running", "serve"]
 _SERIAL: Final[Mapping[str, tuple[str, str]]] = MappingProxyType(
     {
         "jbd_uart": ("jbd", "JbdUart"),
+        "daly_modbus": ("daly_modbus", "DalyModbus"),
         "daly_uart": ("daly", "DalyUart"),
         "jk_pb": ("jk", "JkPb"),
         "jk_uart": ("jk", "JkUart"),
+        "pace_rs232": ("pace", "PaceRs232"),
         "pylontech_modbus": ("modbus_devices", "PylontechModbus"),
         "pylontech_rs485": ("ascii_devices", "PylontechRs485"),
+        "renogy_modbus": ("renogy", "RenogyModbus"),
         "seplos_v2": ("ascii_devices", "SeplosV2"),
         "seplos_v3": ("modbus_devices", "SeplosV3"),
     }

@@ -5,7 +5,7 @@ bms/seplos.py, as facts.
 """
 
 from collections.abc import Mapping
-from typing import Final
+from typing import ClassVar, Final
 
 from battlife.simulate import ascii_frames as ascii
 from battlife.simulate.pack_model import PackModel, PackSpec, Shown
@@ -23,7 +23,7 @@ _NAME: Final = b"BATTLIFE-SIM"
 class _AsciiDevice:
     """What the families share: frames, addresses, error answers."""
 
-    VERSION: Final = 0x20
+    VERSION: ClassVar[int] = 0x20
 
     def request(self, buffer: bytearray) -> bytes | None:
         """Remove and return the first frame."""

@@ -2,7 +2,8 @@
 
 The dialect of Pylontech, SMA and Victron, which many makers speak. It is broadcast; one
 pack speaks for all that are connected to it. Little-endian. The only check is the CRC
-of the CAN frames themselves.
+of the CAN frames themselves. Temperatures of 0x373 are taken as kelvin, as Victron and
+BYD send them.
 
 References
 ----------

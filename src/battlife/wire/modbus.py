@@ -24,8 +24,10 @@ from battlife.wire.modbus_messages import (
     request_in,
 )
 
-ANSWER_WITHIN_S: Final = 5.0
+ANSWER_WITHIN_S: Final = 30.0
 """A request older than this is answered no more."""
+LATE_WITHIN_S: Final = 5.0
+"""A request followed by another within this may still be the one that is answered."""
 MOST_ASKED: Final = 16
 """Requests that may wait for their answers, of all units together."""
 _SLICE: Final = 256  # bytes looked at in one go, however many a frame has
@@ -190,15 +192,17 @@ class ModbusDecoder:
         fresh = [a for a in fitting if time_s - a.time_s <= ANSWER_WITHIN_S]
         if not fresh:
             return [self._unasked(message, time_s)]
-        if len(fresh) > 1:
+        asked_s = fresh[-1].time_s
+        rivals = [a for a in fresh if asked_s - a.time_s <= LATE_WITHIN_S]
+        if len(rivals) > 1:
             error = ProtocolError(
-                f"unit {unit} was asked for {len(fresh)} blocks of "
+                f"unit {unit} was asked for {len(rivals)} blocks of "
                 f"{len(message) - 5} bytes and answered once",
                 "ask slower, so that a late answer is not taken for the next one",
             )
             name = self._name(fresh[-1].read)
             return [Rejected(time_s, str(unit), error, message, name)]
-        return self._said(Answer(fresh[0].read, message[3:-2]), message, time_s)
+        return self._said(Answer(fresh[-1].read, message[3:-2]), message, time_s)
 
     def _fitting(self, message: bytes) -> list[_Asked]:
         """Return the requests that an answer could belong to."""

@@ -7,7 +7,13 @@ import pytest
 from battlife.model import SIMULATED_LINE, Frame, Reading, Rejected
 from battlife.wire import decode, protocol
 from battlife.wire._ev import Said
-from battlife.wire.modbus import ANSWER_WITHIN_S, MOST_ASKED, Block, ModbusDecoder
+from battlife.wire.modbus import (
+    ANSWER_WITHIN_S,
+    LATE_WITHIN_S,
+    MOST_ASKED,
+    Block,
+    ModbusDecoder,
+)
 from battlife.wire.modbus_messages import Answer, Read, is_sound, with_crc
 
 # Request and answer: aiobmsble docs/pylontech_bms.md; esphome-seplos-bms
@@ -248,6 +254,17 @@ def test_an_answer_that_fits_two_requests_is_rejected():
         rx(answered(1, 11, 0, 0, 0), 0.6),
     )
     assert isinstance(item, Rejected) and "2 blocks" in item.error.message
+
+
+def test_a_request_long_unanswered_is_no_rival():
+    d = decoder()
+    (item,) = feed(
+        d,
+        tx(Read(1, 3, 200, 4).data),
+        tx(Read(1, 3, 100, 4).data, LATE_WITHIN_S + 0.1),
+        rx(answered(1, 11, 0, 0, 0), LATE_WITHIN_S + 0.2),
+    )
+    assert item.values["voltage_v"] == 11.0
 
 
 def test_an_answer_to_an_old_request_is_rejected():

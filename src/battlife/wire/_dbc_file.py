@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Final
 
 from battlife.errors import InputError
 from battlife.model import Notice, Severity
+from battlife.wire._dbc_signals import MessageReader, message_reader
 
 if TYPE_CHECKING:
-    from cantools.database.can import Database, Message
+    from cantools.database.can import Database
 
 MAX_BYTES: Final = 16 << 20
 MAX_MESSAGES: Final = 20_000
@@ -36,7 +37,7 @@ class DbcFile:
     notices : what had to be done to load it
     """
 
-    messages: "dict[tuple[int, bool], Message]"
+    messages: dict[tuple[int, bool], MessageReader]
     notices: tuple[Notice, ...]
 
 
@@ -75,10 +76,10 @@ def load(path: Path) -> DbcFile:
             )
         )
     messages = {
-        (message.frame_id, message.is_extended_frame): message
+        (message.frame_id, message.is_extended_frame): message_reader(message)
         for message in database.messages
     }
-    known = sum(1 + len(message.signals) for message in messages.values())
+    known = sum(1 + len(message.signals) for message in database.messages)
     if not messages or told > known:
         raise InputError(
             f"{path}: {told} messages and signals are written, {known} are understood",

@@ -7,8 +7,7 @@
     soc = {signal = "PackState.Soc", scale = 0.01, missing = [127.5]}
     cell_voltage_v = {signals = ["Cells1.Cell1", "Cells1.Cell2"], scale = 0.001}
     contactors_closed = "PackState.MainRelay"
-    fault_codes = {signals = ["Faults.Isolation", "Faults.Fuse"],
-                   critical = ["Faults.Isolation"]}
+    fault_codes = {signals = ["Faults.Iso", "Faults.Fuse"], critical = ["Faults.Iso"]}
 
 A value is the signal (in the unit of the DBC file) times `scale` plus `offset`; one of
 `missing` is no value. A flag is True where its signal is not 0, or equals `equals`.
@@ -16,16 +15,14 @@ A value is the signal (in the unit of the DBC file) times `scale` plus `offset`;
 
 import math
 import tomllib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 from battlife.errors import InputError
 from battlife.model import VALUE_KINDS, Notice, Value
-
-if TYPE_CHECKING:
-    from cantools.database.can import Message
+from battlife.wire._dbc_signals import MessageReader
 
 MAX_BYTES: Final = 1 << 20
 _KEYS: Final = frozenset(
@@ -57,7 +54,7 @@ class Entry:
     critical: frozenset[tuple[str, str]] = frozenset()
 
 
-def load(path: Path, messages: "Mapping[Any, Message]") -> Sequence[Entry]:
+def load(path: Path, messages: Iterable[MessageReader]) -> Sequence[Entry]:
     """Return the entries of a mapping file, checked against the DBC file.
 
     Raises
@@ -79,7 +76,7 @@ def load(path: Path, messages: "Mapping[Any, Message]") -> Sequence[Entry]:
         raise InputError(f"{path}: no TOML: {error}", _HINT) from error
     known = {
         (message.name, signal.name)
-        for message in messages.values()
+        for message in messages
         for signal in message.signals
     }
     return tuple(_entry(path, name, what, known) for name, what in table.items())

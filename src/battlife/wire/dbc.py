@@ -1,24 +1,20 @@
-"""Any CAN bus that a DBC file describes, decoded by cantools.
+"""Any CAN bus that a DBC file describes; cantools reads the file.
 
 A value is called ``dbc_MESSAGE_SIGNAL`` and is in the unit of the DBC file: nothing is
 concluded from the name of a signal. Which signals are voltage, current or cells is said
 in a mapping file (see :mod:`battlife.wire._dbc_map`), so that such a log can be graded.
 """
 
-import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar, Final, Literal
+from typing import ClassVar, Final, Literal
 
 from battlife.errors import InputError, ProtocolError
 from battlife.model import Frame, Notice, Reading, Rejected, Request, Value
 from battlife.model.frame import is_simulated
 from battlife.wire import _dbc_file, _dbc_map
-
-if TYPE_CHECKING:
-    from cantools.database.can import Message
-    from cantools.database.can.signal import Signal
+from battlife.wire._dbc_signals import MessageReader, SignalReader
 
 _HINT: Final = "the DBC file is of another bus or version, or the frame is damaged"
 
@@ -63,7 +59,7 @@ class Dbc:
         loaded = _dbc_file.load(Path(self.dbc))
         entries: Sequence[_dbc_map.Entry] = ()
         if self.map is not None:
-            entries = _dbc_map.load(Path(self.map), loaded.messages)
+            entries = _dbc_map.load(Path(self.map), loaded.messages.values())
         object.__setattr__(self, "_file", loaded)
         object.__setattr__(self, "_entries", entries)
 
@@ -96,10 +92,6 @@ class DbcDecoder:
         self._messages = file.messages
         self._entries = entries
         self._notices = file.notices
-        self._ranges = {
-            message.name: [s for s in message.signals if _has_range(s)]
-            for message in file.messages.values()
-        }
 
     def feed(self, frame: Frame) -> Iterator[Reading | Rejected]:
         """Take the next frame; yield what it says."""
@@ -114,35 +106,25 @@ class DbcDecoder:
         """Return nothing: no message goes over its frame."""
         return iter(())
 
-    def _decoded(self, frame: Frame, message: "Message") -> Reading | Rejected:
-        from cantools.database.errors import DecodeError
-
-        def rejected(reason: str) -> Rejected:
-            error = ProtocolError(f"{message.name}: {reason}", _HINT)
-            return Rejected(
-                frame.time_s, "", error, frame.data, message.name, frame.identifier
-            )
-
+    def _decoded(self, frame: Frame, message: MessageReader) -> Reading | Rejected:
+        why = ""
+        signals: Sequence[tuple[SignalReader, float]] = ()
         try:
-            signals = message.decode(
-                frame.data, decode_choices=False, allow_truncated=True
+            signals = message.values(frame.data)
+            if not signals and message.signals:
+                why = f"{len(frame.data)} bytes hold none of its signals"
+        except ValueError as error:
+            why = str(error)
+        if why:
+            return Rejected(
+                frame.time_s,
+                "",
+                ProtocolError(f"{message.name}: {why}", _HINT),
+                frame.data,
+                message.name,
+                frame.identifier,
             )
-        # cantools passes errors of bitstruct and of its multiplexers through.
-        except (DecodeError, ValueError, KeyError, NotImplementedError) as error:
-            return rejected(str(error))
-        if not isinstance(signals, dict):
-            return rejected("a container of messages, which is not understood")
-        numbers = {
-            name: float(value)
-            for name, value in signals.items()
-            if isinstance(value, (int, float))
-        }
-        if message.signals and not numbers:
-            return rejected(f"{len(frame.data)} bytes hold none of its signals")
-        values: dict[str, Value] = {
-            f"dbc_{message.name}_{name}": value for name, value in numbers.items()
-        }
-        notices = [*self._notices, *self._beyond(message, numbers)]
+        notices = [*self._notices]
         self._notices = ()
         if len(frame.data) != message.length:
             # A CAN controller drops damaged frames: the sender's frame is this long,
@@ -154,7 +136,22 @@ class DbcDecoder:
                     f"describes {message.length}",
                 )
             )
+        notices.extend(
+            Notice(
+                "out_of_range",
+                f"{message.name}.{signal.name} is {value:g}, and the DBC file says "
+                f"{signal.low:g} to {signal.high:g}",
+            )
+            for signal, value in signals
+            if signal.low is not None
+            and signal.high is not None
+            and (value < signal.low or value > signal.high)
+        )
+        numbers = {signal.name: value for signal, value in signals}
         shared, critical = _dbc_map.mapped(self._entries, message.name, numbers)
+        values: dict[str, Value] = {
+            f"dbc_{message.name}_{name}": value for name, value in numbers.items()
+        }
         values.update(shared)
         return Reading(
             frame.time_s,
@@ -165,23 +162,3 @@ class DbcDecoder:
             frame.identifier,
             (*notices, *critical),
         )
-
-    def _beyond(
-        self, message: "Message", numbers: Mapping[str, float]
-    ) -> Iterator[Notice]:
-        for signal in self._ranges[message.name]:
-            value = numbers.get(signal.name)
-            low, high = float(signal.minimum or 0), float(signal.maximum or 0)
-            if value is None or math.isnan(value) or low <= value <= high:
-                continue
-            yield Notice(
-                "out_of_range",
-                f"{message.name}.{signal.name} is {value:g}, and the DBC file says "
-                f"{low:g} to {high:g}",
-            )
-
-
-def _has_range(signal: "Signal") -> bool:
-    """Say whether a range is declared: 0 to 0 is how a DBC file says none."""
-    low, high = signal.minimum, signal.maximum
-    return low is not None and high is not None and low < high

@@ -4,6 +4,7 @@ can-isotp keeps the rules of ISO 15765-2 (segments, flow control, separation tim
 every raw frame goes through the functions given here, so that each is recorded.
 """
 
+import logging
 from collections import deque
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
@@ -21,6 +22,11 @@ PENDING_S: Final = 5.0
 NEGATIVE: Final = 0x7F
 PENDING: Final = 0x78
 POSITIVE_OFFSET: Final = 0x40
+
+
+# can-isotp warns of each lost segment on stderr unless somebody listens; what was lost
+# is in the readings that are rejected.
+logging.getLogger("isotp").addHandler(logging.NullHandler())
 
 
 class IsotpExchange:

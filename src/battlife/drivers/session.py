@@ -16,6 +16,7 @@ from battlife.model import Reading, Rejected, Request, Value, WireProtocol
 
 PASSIVE_S: Final = 2.0
 """How long to listen to a device that is never asked; broadcasts repeat within 1 s."""
+BROADCAST_S: Final = 1.2
 CYCLE_S: Final = 30.0
 """A cycle of requests takes less, or the device is not answering."""
 STEP_S: Final = 0.1
@@ -122,7 +123,9 @@ class Session:
         self._poller.begin(name)
         now = self._clock()
         end = now + timeout_s
-        listen_until = now if asks else min(end, now + PASSIVE_S)
+        # What a pack broadcasts besides its answers comes at least once a second.
+        listen_s = PASSIVE_S if not asks else BROADCAST_S if self.wire.signature else 0
+        listen_until = min(end, now + listen_s)
         steps: list[Step] = []
         while True:
             now = self._clock()

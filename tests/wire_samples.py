@@ -16,7 +16,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
+import jk_samples as jk
 from battlife.model import Frame, Value
+from support import DATASETS
 
 Guard = Literal["checksum", "can", "structure"]
 """What finds a flipped bit: a checksum of the message; the CRC of the CAN frame (the
@@ -81,13 +83,39 @@ def can(*frames: str, extended: bool = False, fd: bool = False) -> tuple[Frame, 
     return tuple(result)
 
 
+def isotp(
+    answer: int,
+    payload: str,
+    request: int,
+    asked: str,
+    *,
+    extended: bool = False,
+) -> tuple[Frame, ...]:
+    """Return the frames of a question and its ISO-TP answer, flow control included."""
+    data, ask = bytes.fromhex(payload), bytes.fromhex(asked)
+    frames = [f">{request:X}#{len(ask):02X}{ask.hex()}{'00' * (7 - len(ask))}"]
+    if len(data) < 8:
+        padding = "00" * (7 - len(data))
+        frames.append(f"{answer:X}#{len(data):02X}{data.hex()}{padding}")
+    else:
+        frames.append(f"{answer:X}#1{len(data):03X}{data[:6].hex()}")
+        frames.append(f">{request:X}#3000000000000000")
+        for number, at in enumerate(range(6, len(data), 7), start=1):
+            part = data[at : at + 7].hex().ljust(14, "0")
+            frames.append(f"{answer:X}#2{number & 15:X}{part}")
+    return can(*frames, extended=extended)
+
+
 SAMPLES: dict[str, list[Sample]] = {}
 
-FACTS_JBD = "mr-manuel/venus-os_dbus-serialbattery issue 265"
+ISSUE_265 = "mr-manuel/venus-os_dbus-serialbattery issue 265"
+AIOBMSBLE = "patman15/aiobmsble"
+BATTERY_EMULATOR = "dalathegreat/Battery-Emulator"
+JK_BMS = "syssi/esphome-jk-bms"
 
 SAMPLES["jbd_uart"] = [
     Sample(
-        "status",
+        "basic",
         serial(
             "DD03001D0587000074FB759401572E9D00000000000061630304030BEC0BDB0BD5F83177",
             "DDA50300FFFD77",
@@ -96,7 +124,6 @@ SAMPLES["jbd_uart"] = [
             "voltage_v": 14.15,
             "current_a": 0.0,
             "remaining_capacity_ah": 299.47,
-            "jbd_nominal_capacity_ah": 301.0,
             "cycle_count": 343,
             "soc": 0.99,
             "charge_enabled": True,
@@ -104,10 +131,10 @@ SAMPLES["jbd_uart"] = [
             "fault_codes": (),
             "temperature_degc": (32.1, 30.4, 29.8),
         },
-        FACTS_JBD,
+        ISSUE_265,
     ),
     Sample(
-        "status",
+        "basic",
         serial(
             "DD03001D0618FEE101F201F4002A2C7C00000000000080640304030B8B0B8A0B84F88477"
         ),
@@ -118,200 +145,365 @@ SAMPLES["jbd_uart"] = [
             "soc": 1.0,
             "temperature_degc": (22.4, 22.3, 21.7),
         },
-        "patman15/aiobmsble tests/bms/test_jbd_bms.py",
+        f"{AIOBMSBLE} tests/bms/test_jbd_bms.py",
     ),
     Sample(
         "cells",
         serial("DD0400080DD20DD20DD40DD6FC7677", "DDA50400FFFC77"),
         {"cell_voltage_v": (3.538, 3.538, 3.54, 3.542)},
-        FACTS_JBD,
+        ISSUE_265,
+    ),
+    Sample(
+        "hardware",
+        serial("DD0500194A42442D53503034533033342D4C34532D323030412D422D55FA0877"),
+        {"hardware_version": "JBD-SP04S034-L4S-200A-B-U"},
+        "syssi/esphome-jbd-bms docs",
     ),
 ]
 
-# EV packs: the CRC of the CAN frame guards their answers, so a flipped bit never
-# reaches a decoder ("can"); the Leaf's broadcasts have a checksum of their own.
-FACTS_ZOE = "Battery-Emulator test/can_log_based/can_logs/28_RenaultZoe1_base_pid.txt"
+SAMPLES["daly_uart"] = [
+    Sample(
+        "pack",
+        serial("A501900802FC000075A1000052", "A540900800000000000000007D"),
+        {"voltage_v": 76.4, "current_a": -11.3, "soc": 0.0},
+        "example of the vendor's description",
+        device="1",
+    ),
+]
+SAMPLES["daly_can"] = [
+    Sample(
+        "pack",
+        can("18904001#01070000753002BC", extended=True),
+        {"voltage_v": 26.3, "current_a": 0.0, "soc": 0.7},
+        "mr-manuel/venus-os_dbus-serialbattery issue 212",
+        guard="can",
+        device="1",
+    ),
+    Sample(
+        "cell_extremes",
+        can("18914001#0CE0010CDE04FFFF", extended=True),
+        {"daly_cell_voltage_max_v": 3.296, "daly_cell_voltage_min_v": 3.294},
+        "mr-manuel/venus-os_dbus-serialbattery issue 215",
+        guard="can",
+        device="1",
+    ),
+]
+
+
+def _acknowledged(frame: bytes, register: int, address: int) -> tuple[Frame, ...]:
+    """Return a JK conversation: request, frame, zero, acknowledgement."""
+    ask = bytes([address, 0x10, 0x16, register, 0, 1, 2, 0, 0])
+    ack = ask[:6]
+    return serial((frame + b"\0" + ack + _crc16(ack)).hex(), (ask + _crc16(ask)).hex())
+
+
+def _crc16(data: bytes) -> bytes:
+    """Return CRC-16/MODBUS, low byte first, bit by bit as its definition says."""
+    crc = 0xFFFF
+    for byte in data:
+        crc ^= byte
+        for _ in range(8):
+            crc = crc >> 1 ^ 0xA001 if crc & 1 else crc >> 1
+    return crc.to_bytes(2, "little")
+
+
+SAMPLES["jk_pb"] = [
+    Sample(
+        "status",
+        _acknowledged(jk.STATUS_V19, 0x20, 2),
+        {"voltage_v": 54.028, "current_a": -0.727, "soc": 1.0, "cycle_count": 5},
+        f"{JK_BMS} tests/components/jk_bms_ble/frames_jk02_32s_v19.h",
+        options={"address": 2},
+        device="2",
+    ),
+    Sample(
+        "settings",
+        _acknowledged(jk.SETTINGS_V19, 0x1E, 15),
+        {},
+        f"{JK_BMS} tests/components/jk_bms_ble/frames_jk02_32s_v19.h",
+        options={"address": 15},
+        device="15",
+    ),
+    Sample(
+        "about",
+        _acknowledged(jk.ABOUT_V19, 0x1C, 1),
+        {"hardware_version": "19A", "software_version": "19.27"},
+        f"{JK_BMS} tests/components/jk_bms_ble/frames_jk02_32s_v19.h",
+        device="1",
+    ),
+    Sample(
+        "status",
+        serial(jk.STATUS_V10.hex()),
+        {"voltage_v": 78.735, "soc": 0.85},
+        f"{JK_BMS} docs/pdus/JK-B2A24S20P-10.07-BLE-JK02.txt",
+    ),
+]
+SAMPLES["jk_uart"] = [
+    Sample(
+        "status",
+        serial(
+            "4E57011B00000000060001792A010EED020EFA030EF7040EEC050EF8060EFA070EF1080EF8"
+            "090EE30A0EFA0B0EF10C0EFB0D0EFB0E0EF280001D81001E82001C8314EF8480D0850F8602"
+            "870004890000000"
+            "08A000E8B00008C00078E16268F10AE900FD2910FA0920005930BEA94"
+            "0C1C9500059601"
+            "2C9700079800039900059A00059B0CE49C00089D019E005A9F0046A000"
+            "64A10064A20014A30046A40046A5FFECA6FFF6A7FFECA8FFF6A90EAA0000000EAB01AC01AD"
+            "0411AE01AF01B0000AB114B231323334353600000000B300B4496E707574205573B5323130"
+            "31B60000E200B748362E585F5F53362E312E33535F5FB800B900000000BA42543330373230"
+            "3230313230303030323030353231303031C00100000000680000"
+            "54D1",
+            "4E5700130000000006030000000000006800000129",
+        ),
+        {
+            "voltage_v": 53.59,
+            "current_a": 2.08,
+            "soc": 0.15,
+            "cell_voltage_v": (
+                *(3.821, 3.834, 3.831, 3.82, 3.832, 3.834, 3.825),
+                *(3.832, 3.811, 3.834, 3.825, 3.835, 3.835, 3.826),
+            ),
+        },
+        f"{JK_BMS} tests/esp8266-fake-bms.yaml",
+    ),
+]
+SAMPLES["jk_display"] = [
+    Sample(
+        "status",
+        serial(
+            "A55A5D82100014850000000300630"
+            "0E0001A001800010FC9000000010001"
+            "0FD00FCD0FD11033102F0F5C0F530FC30FC20FCF0FC10FCF0FD0" + "00" * 40
+        ),
+        {"voltage_v": 52.53, "current_a": 0.0, "soc": 0.99},
+        f"{JK_BMS} docs/display-protocol/traffic.log",
+        guard="structure",
+    ),
+]
+
+SAMPLES["pylontech_rs485"] = [
+    Sample(
+        "analog",
+        ascii_line(
+            "~20024600F07A11020F0CC50CC30CC50CC40CC40CC60CC50CC40CC70CC50CC60CC60CC50CC6"
+            "0CC6050B370B230B230B2D0B2DFFE0BF8DFFFF04FFFF001B00BBE4012110E1D6\r",
+            "~20024642E00202FD33\r",
+        ),
+        {"voltage_v": 49.037, "current_a": -3.2, "cycle_count": 27},
+        "notes of python-pylontech users",
+        device="2",
+    ),
+]
+SAMPLES["seplos_v2"] = [
+    Sample(
+        "analog",
+        ascii_line(
+            "~2000460010960001100CD70CE90CF40CD60CEF0CE50CE10CDC0CE90CF00CE80CEF0CEA0CDA"
+            "0CDE0CD8060BA60BA00B970BA60BA50BA2FD5C14A0344E0A426803134650004603E8149F00"
+            "00000000000000DC6C\r",
+            "~20004642E00200FD37\r",
+        ),
+        {
+            "voltage_v": 52.8,
+            "current_a": -6.76,
+            "soc": 0.787,
+            "remaining_capacity_ah": 133.9,
+            "cycle_count": 70,
+        },
+        "syssi/esphome-seplos-bms",
+        device="0",
+    ),
+]
 
 SAMPLES["zoe_gen1"] = [
     Sample(
         "health",
-        can(
-            ">79B#0221610000000000",
-            "7BB#10146161000A8C00",
-            ">79B#3000000000000000",
-            "7BB#21C8C8C8C0C00000",
-            "7BB#22BB7C000023E4FF",
-        ),
-        {
-            "reported_soh": 0.96,
-            "full_capacity_ah": 69.12,
-            "zoe_mileage_km": 47996.0,
-            "energy_throughput_wh": 9188000.0,
-        },
-        FACTS_ZOE,
+        isotp(0x7BB, "6161000A8C00C8C8C8C0C00000BB7C000023E4FF", 0x79B, "2161"),
+        {"reported_soh": 0.96, "zoe_mileage_km": 47996},
+        f"{BATTERY_EMULATOR} test/can_log_based/can_logs/28_RenaultZoe1_base_pid.txt",
         guard="can",
     ),
     Sample(
-        "limits",
-        can(
-            "7BB#101D610301941F85",
-            "7BB#2121320000000001",
-            "7BB#22950193000000FF",
-            "7BB#23FFFFFF01207B00",
-            "7BB#2400005555555555",
-        ),
-        {
-            "zoe_cell_ocv_v": 4.04,
-            "zoe_max_cell_v": 4.05,
-            "zoe_min_cell_v": 4.03,
-            "contactors_closed": False,
-        },
-        FACTS_ZOE,
-        guard="can",
-    ),
-    Sample(
-        "broadcast_424",
-        can("424#00003C3C3A63553D"),
-        {"reported_soh": 0.99, "zoe_temperature_min_degc": 18.0},
-        FACTS_ZOE,
-        guard="can",
-    ),
-    Sample(
-        "broadcast_42E",
-        can("42E#0000005C80078000"),
-        {"voltage_v": 370.0, "zoe_temperature_avg_degc": 20.0},
-        FACTS_ZOE,
+        "broadcast_155",
+        can("155#0007D00084C80000"),
+        {"current_a": 0.0, "soc": 0.8498},
+        f"{BATTERY_EMULATOR} test/can_log_based/can_logs/28_RenaultZoe1_base_pid.txt",
         guard="can",
     ),
 ]
-
 SAMPLES["zoe_gen2"] = [
     Sample(
         "current",
-        can(">18DADBF1#0322925D00000000", "18DAF1DB#0562925D7F80AAAA", extended=True),
+        isotp(0x18DAF1DB, "62925D7F80", 0x18DADBF1, "22925D", extended=True),
         {"current_a": 0.0},
-        "Battery-Emulator issue 2819",
+        f"{BATTERY_EMULATOR} issue 2819",
         guard="can",
     ),
 ]
-
 SAMPLES["leaf"] = [
     Sample(
         "broadcast_1DB",
         can("1DB#FFC0B9EA000003D8"),
-        {
-            "current_a": -1.0,
-            "voltage_v": 371.5,
-            "contactors_closed": True,
-            "interlock_closed": True,
-        },
-        "log in Battery-Emulator PR 248",
+        {"current_a": -1.0, "voltage_v": 371.5, "interlock_closed": True},
+        f"{BATTERY_EMULATOR} pull request 248",
     ),
     Sample(
         "broadcast_1DC",
         can("1DC#6E0F8FFD0CE4E0D1"),
-        {"max_discharge_power_w": 110000.0, "max_charge_power_w": 62000.0},
-        "log in Battery-Emulator PR 248",
+        {"max_discharge_power_w": 110e3, "max_charge_power_w": 62e3},
+        f"{BATTERY_EMULATOR} pull request 248",
     ),
     Sample(
         "group_01",
-        can(
-            ">79B#0221010000000000",
-            "7BB#102B6101FFFFFC4E",
-            ">79B#3000000000000000",
-            "7BB#21028AFFFFFF46FF",
-            "7BB#22FFFFFF12902AF8",
-            "7BB#238FCD32DE038B00",
-            "7BB#245C1F3D000896C6",
-            "7BB#25000B3290800001",
-            "7BB#260000",
+        isotp(
+            0x7BB,
+            "6101FFFFFC4E028AFFFFFF46FFFFFFFF12902AF88FCD32DE038B005C1F3D000896C600"
+            "0B32908000010000",
+            0x79B,
+            "2101",
         ),
-        {
-            "hx": 0.7997,
-            "full_capacity_ah": 73.384,
-            "aux_voltage_v": 13.022,
-            "isolation_ohm": 907000.0,
-            "leaf_pack_voltage_v": 368.13,
-        },
-        "OVMS issue 162 (30 kWh)",
+        {"full_capacity_ah": 73.384, "hx": 0.7997, "aux_voltage_v": 13.022},
+        "openvehicles/Open-Vehicle-Monitoring-System-3 issue 162",
         guard="can",
     ),
     Sample(
         "fault_codes",
-        can("7BB#101359024ED00000", "7BB#214E33D7004E33D9", "7BB#22004E33DD004EFF"),
+        isotp(0x7BB, "59024ED000004E33D7004E33D9004E33DD004E", 0x79B, "19020E"),
         {"fault_codes": ("U1000", "P33D7", "P33D9", "P33DD")},
-        "Battery-Emulator test/battery/NissanLeafTest.cpp",
+        f"{BATTERY_EMULATOR} test/battery/NissanLeafTest.cpp",
         guard="can",
     ),
 ]
-
 SAMPLES["kona"] = [
     Sample(
         "main",
-        can(
-            ">7E4#0322010100000000",
-            "7EC#103E620101FFF7E7",
-            ">7E4#3000000000000000",
-            "7EC#21FF990000000003",
-            "7EC#2200B10EFE120F11",
-            "7EC#23100F12000018C4",
-            "7EC#2438C30B00008400",
-            "7EC#2500386400003585",
-            "7EC#260000153A000013",
-            "7EC#2774000647010D01",
-            "7EC#287F0BDA0BDA03E8",
+        isotp(
+            0x7EC,
+            "620101FFF7E7FF99000000000300B10EFE120F11100F12000018C438C30B0000840000386400"
+            "0035850000153A00001374000647010D017F0BDA0BDA03E8",
+            0x7E4,
+            "220101",
         ),
-        {
-            "current_a": -17.7,
-            "voltage_v": 383.8,
-            "soc": 0.765,
-            "temperature_degc": (17.0, 16.0, 15.0, 18.0),
-            "charge_throughput_ah": 1443.6,
-            "energy_throughput_wh": 543400.0,
-            "isolation_ohm": 1000000.0,
-        },
-        "nickn17/evDash loadTestData()",
-        guard="can",
-    ),
-    Sample(
-        "fault_codes",
-        can(">7E4#031902AF00000000", "7EC#035902FFAAAAAAAA"),
-        {"fault_codes": ()},
-        "projectgus/hyundai-kona-ev-can-logs 221210-1",
-        guard="can",
-    ),
-    Sample(
-        "broadcast_594",
-        can("594#34213421A0620120"),
-        {"max_charge_power_w": 85000.0, "max_discharge_power_w": 85000.0},
-        "projectgus/hyundai-kona-ev-can-logs, a pack on the bench",
+        {"current_a": -17.7, "voltage_v": 383.8, "kona_max_cell_v": 3.92},
+        "nickn17/evDash src/CarKiaEniro.cpp",
         guard="can",
     ),
 ]
-
 SAMPLES["meb"] = [
     Sample(
         "voltage",
-        can(
-            ">17FC007B#03221E3B00000000",
-            "17FE007B#05621E3B0526AAAA",
-            extended=True,
-        ),
+        isotp(0x17FE007B, "621E3B0526", 0x17FC007B, "221E3B", extended=True),
         {"voltage_v": 329.5},
-        "OBDb/Volkswagen-ID.4 tests",
+        "OBDb/Volkswagen-ID.4 (a fact of its tests)",
         guard="can",
     ),
     Sample(
         "cell_1",
-        can("17FE007B#05621E400918AAAA", extended=True),
+        isotp(0x17FE007B, "621E400918", 0x17FC007B, "221E40", extended=True),
         {"cell_voltage_v": (3.328,)},
-        "OBDb/Volkswagen-ID.4 tests",
+        "OBDb/Volkswagen-ID.4 (a fact of its tests)",
         guard="can",
     ),
+]
+SAMPLES["lv_can"] = [
     Sample(
-        "broadcast_BMS_11",
-        can("16A954A6#12E5817878B88BBB", extended=True),
-        {"meb_max_cell_v": 4.0, "meb_min_cell_v": 4.0},
-        "Battery-Emulator test/can_log_based/can_logs/19_Meb_crc.txt",
+        "pack",
+        can("356#7A13F2FE6B01"),
+        {"voltage_v": 49.86, "current_a": -27.0, "temperature_degc": (36.3,)},
+        "setfirelabs.com, Pylontech US5000",
+        guard="can",
+    ),
+]
+SAMPLES["pace_rs232"] = [
+    Sample(
+        "analog",
+        ascii_line(
+            "~25014600F07A0001100CC70CC80CC70CC70CC70CC50CC60CC70CC70CC60CC70CC60CC60CC7"
+            "0CC60CC7060B9B0B990B990B990BB30BBCFF1FCCCD12D303286A008C2710E1E4\r"
+        ),
+        {},
+        "the test of the module names it",
+        options={"address": 1},
+        device="1",
+    ),
+]
+SAMPLES["pylontech_modbus"] = [
+    Sample(
+        "pack",
+        serial(
+            "01031A052CFFD00CF00CEF00960096005B0063003F00000B9003E803E845D8",
+            "01031016000D610B",
+        ),
+        {"voltage_v": 13.24, "current_a": -4.8, "soc": 0.91, "reported_soh": 0.99},
+        f"{AIOBMSBLE} docs/pylontech_bms.md",
+        device="1",
+    ),
+]
+SAMPLES["renogy_modbus"] = [
+    Sample(
+        "pack",
+        serial("30030EFFAA008800017BB0000186A0000FE01E", "300313B20007A48A"),
+        {"current_a": -0.86, "voltage_v": 13.6, "cycle_count": 15},
+        f"{AIOBMSBLE} tests/bms/test_renogy_bms.py",
+        device="48",
+    ),
+]
+SAMPLES["daly_modbus"] = [
+    Sample(
+        "status",
+        serial(
+            "D2037C"
+            + "0CDC0CDB0CDC0CDC0CDC0CDC0CDE0CDC0CDC0CDC0CDC0CDC0CDC0CDC0CDE0CDC"
+            + "0CDC0CDC0CDC0CDC0CDC0CDE0CDC0CDC"
+            + "0000" * 8
+            + "0038003600380038"
+            + "0000" * 4
+            + "03167530014D0CDE0CDB00380036000004150018000400000000000100010CDC0003"
+            + "0000" * 5
+            + "4967"
+        ),
+        {"voltage_v": 79.0, "current_a": 0.0, "soc": 0.333},
+        "syssi/esphome-daly-bms docs/pdus/daly_bms_24cells.txt",
+        device="210",
+    ),
+]
+SAMPLES["seplos_v3"] = [
+    Sample(
+        "pack",
+        serial(
+            "01042214CDFF776B4080E80122034003E7000A0CFF0B7F0D000CFF0B810B7E"
+            "000000B400B4D32E",
+            "01041000001134C6",
+        ),
+        {
+            "voltage_v": 53.25,
+            "current_a": -1.37,
+            "remaining_capacity_ah": 274.56,
+            "soc": 0.832,
+        },
+        "syssi/esphome-seplos-bms docs/pdus/v3/SG16S200A-SP57B-A-all-frames.txt",
+        device="1",
+    ),
+    Sample(
+        "status",
+        serial("0001120000000000000000100000000000000300006A24", "00011200009038CF"),
+        {"charge_enabled": True, "discharge_enabled": True, "fault_codes": ()},
+        "XZH BMS Modbus-RTU Protocol V0.3, worked example",
+        device="0",
+    ),
+]
+SAMPLES["dbc"] = [
+    Sample(
+        "BMS_542",
+        can("542#491700000000FFFF"),
+        {
+            # 0x49 = 73 halves of a percent; 0x0017 from the second byte on.
+            "dbc_BMS_542_SocDisp": 36.5,
+            "dbc_BMS_542_uwe542_12_Backcounter": 23.0,
+            "dbc_BMS_542_uwe542_78_UCCS": 6553.5,
+        },
+        "projectgus/hyundai-kona-ev-can-logs, 230112-7, described by kona-ev-dbc",
+        {"dbc": DATASETS / "bus_logs" / "kona" / "pcan.dbc"},
+        guard="can",
     ),
 ]

@@ -27,7 +27,7 @@ NO_LOG = (".toml", ".md")
 LOGS = sorted(
     name
     for name in ENTRIES
-    if not name.startswith("licences/")
+    if not name.startswith(("licences/", "captures/", "bus_logs/"))
     and not name.endswith(NO_LOG)
     and "README" not in name
 )

@@ -71,7 +71,8 @@ def pcap(order: str = ">", count: int = 60) -> bytes:
     made = struct.pack("<LHHlLLL", 0xA1B2C3D4, 2, 4, 0, 0, 65535, 227)
     for i, f in enumerate(kona(count)):
         body = struct.pack(order + "LBxxx", f.identifier, len(f.data)) + f.data
-        made += struct.pack("<LLLL", START_S, i * 1000, len(body), len(body)) + body
+        at = START_S + i // 1000, i % 1000 * 1000
+        made += struct.pack("<LLLL", *at, len(body), len(body)) + body
     return made
 
 

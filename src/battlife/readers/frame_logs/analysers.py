@@ -211,7 +211,7 @@ BUSMASTER: Final = LogReader(
 MICROCHIP: Final = LogReader(
     "microchip_can",
     "Microchip CAN BUS Analyzer .log",
-    matches(rb"Microchip Technology Inc\.\s+CAN BUS"),
+    matches(rb"Microchip Technology Inc\.\s{1,4}CAN BUS"),
     line_frames(_Microchip),
 )
 CAR_BUS: Final = LogReader(

@@ -197,6 +197,6 @@ def _ends(words: list[str], allowed: tuple[str, ...]) -> None:
 READER: Final = LogReader(
     "vector_asc",
     "Vector ASC (CANoe, CANalyzer, SavvyCAN)",
-    matches(rb"^\s*(base\s+(hex|dec)\b|begin triggerblock)"),
+    matches(rb"^[ \t]*(base[ \t]+(hex|dec)\b|begin triggerblock)"),
     line_frames(_Asc),
 )

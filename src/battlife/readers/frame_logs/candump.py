@@ -169,10 +169,10 @@ READER: Final = LogReader(
     "candump",
     "candump of can-utils (-l and plain), Battery-Emulator log",
     matches(
-        rb"^\s*\(\s*\d+[.:]\d+\)\s+\S+\s+[0-9A-Fa-f]{3,8}#",
-        rb"^\s*(\([0-9 .:-]{3,30}\)\s+)?[A-Za-z][A-Za-z0-9_.]{0,15}\s+"
-        rb"((RX|TX)\s+[B-]\s+[E-]\s+)?[0-9A-Fa-f]{1,8}\s+\[\d{1,2}\]"
-        rb"((\s+[0-9A-Fa-f]{2})+|\s+remote request|\s*)\b",
+        rb"^[ \t]*\([ \t]*\d+[.:]\d+\)[ \t]+\S+[ \t]+[0-9A-Fa-f]{3,8}#",
+        rb"^[ \t]*(\([0-9 .:-]{3,30}\)[ \t]+)?[A-Za-z][A-Za-z0-9_.]{0,15}[ \t]+"
+        rb"((RX|TX)[ \t]+[B-][ \t]+[E-][ \t]+)?[0-9A-Fa-f]{1,8}[ \t]+\[\d{1,2}\]"
+        rb"(([ \t]+[0-9A-Fa-f]{2})+|[ \t]+remote request|[ \t]*)\b",
     ),
     line_frames(_Candump),
 )

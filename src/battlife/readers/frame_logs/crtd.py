@@ -65,8 +65,8 @@ READER: Final = LogReader(
     "crtd",
     "CRTD (Open Vehicle Monitoring System)",
     matches(
-        rb"^\s*\d+(\.\d+)?\s+\d{0,2}[RT](11|29)\s+[0-9A-Fa-f]{1,8}\b",
-        rb"\A\s*\d+(\.\d+)?\s+\d{0,2}CXX\b",
+        rb"^[ \t]*\d+(\.\d+)?[ \t]+\d{0,2}[RT](11|29)[ \t]+[0-9A-Fa-f]{1,8}\b",
+        rb"\A[ \t]*\d+(\.\d+)?[ \t]+\d{0,2}CXX\b",
     ),
     line_frames(_Crtd),
 )

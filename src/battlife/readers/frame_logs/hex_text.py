@@ -104,15 +104,15 @@ READER: Final = LogReader(
     "hex_text",
     "bytes of a serial line as hex text, one run per line (>>> sent, <<< received)",
     matches(
-        rb"(>>>|<<<)\s*" + _SHORT + rb"[: ,]",
+        rb"(>>>|<<<)[ \t]*" + _SHORT + rb"[: ,]",
         rb"^[ \t]*"
         + _LETTER
         + rb"(?:"
         + _SHORT
-        + rb"[ :,]\s*){4,}"
+        + rb"[ :,][ \t]*){4,}"
         + _SHORT
         + rb"[ :,\t]*\r?$",
-        rb"^[ \t]*" + _LETTER + rb"(?:" + _SHORT + rb"[ :,]\s*){40,}",
+        rb"^[ \t]*" + _LETTER + rb"(?:" + _SHORT + rb"[ :,][ \t]*){40,}",
     ),
     line_frames(_HexText),
 )

@@ -177,9 +177,10 @@ READER: Final = LogReader(
     "peak_trc",
     "PEAK trace .trc, versions 1.0 to 2.1 (PCAN-View, PCAN-Explorer)",
     matches(
-        rb"^\s*;\$(FILEVERSION|STARTTIME)=",
-        rb"^\s*;\s*Message Number\b",
-        rb"^\s*1\)\s+[0-9.]+\s+(Rx|Tx)?\s*[0-9A-F]{4}([0-9A-F]{4})?\s+[0-8]\b",
+        rb"^[ \t]*;\$(FILEVERSION|STARTTIME)=",
+        rb"^[ \t]*;[ \t]*Message Number\b",
+        rb"^[ \t]*1\)[ \t]+[0-9.]+[ \t]+(Rx|Tx)?[ \t]*[0-9A-F]{4}([0-9A-F]{4})?"
+        rb"[ \t]+[0-8]\b",
     ),
     line_frames(_Trc),
 )

@@ -76,10 +76,10 @@ def begun_records(path: Path, reader: str, data: bytes, at: int) -> int | None:
 def small(name: str, data: bytes) -> bytes:
     """Cut the largest logs to a size that 400 readings take no minute of."""
     if name == "mf4":
-        return data[:40_000]
-    if name in ("asc", "btsnoop"):
-        at = data.rfind(b"\n", 0, 12_000) + 1 if name == "asc" else len(data)
-        return data[:at] + (b"end triggerblock\n" if name == "asc" else b"")
+        return data[:30_000]
+    if name in ("asc", "gvret", "busmaster", "microchip"):
+        end = b"end triggerblock\n" if name == "asc" else b""
+        return data[: data.rfind(b"\n", 0, 5_000) + 1] + end
     return data
 
 

@@ -1,6 +1,7 @@
 """Finding the reader of a bus log, and what opening adds."""
 
 import os
+import time
 from pathlib import Path
 
 import pytest
@@ -15,6 +16,7 @@ from battlife.readers import (
     open_frames,
 )
 from battlife.readers.frame_logs import opening
+from battlife.readers.frame_logs.opening import recognised
 from frame_log_samples import samples
 
 LOG = "(1.0) can0 044#2A\n(2.0) can0 045#2B\n"
@@ -92,6 +94,15 @@ def test_a_log_that_is_only_touched_is_read(log: Path) -> None:
     opened = open_frames(log)
     os.utime(log, (1, 1))
     assert len(list(opened)) == 2
+
+
+@pytest.mark.parametrize(
+    "unit", [b"\n", b" ", b"\t", b"AA ", b"AA\n", b"0x", b"( ", b"1.", b"[0] ", b"A"]
+)
+def test_no_head_takes_long_to_recognise(unit: bytes) -> None:
+    began = time.process_time()
+    recognised((unit * 4096)[:4096], "x")
+    assert time.process_time() - began < 0.5
 
 
 def test_importing_the_readers_loads_nothing_heavy() -> None:

@@ -146,7 +146,11 @@ def pb_payload(kind: int, shown: Shown, address: int) -> bytes:
     elif kind == 2:
         for i, volt in enumerate(shown.cell_voltage_v):
             put(6 + 2 * i, volt * 1000, 2)
+        cells = shown.cell_voltage_v
+        put(70, (1 << len(cells)) - 1, 4)  # those that are fitted
+        put(74, 1000 * sum(cells) / len(cells), 2)
         put(144, shown.temperature_degc[0] * 10, 2)
+        data[214] = 0x01  # its sensor
         put(150, shown.voltage_v * 1000, 4)
         put(158, shown.current_a * 1000, 4)
         sensors = zip(_PB_SENSORS, shown.temperature_degc, strict=False)

@@ -40,7 +40,7 @@ ASK = bytes.fromhex("4E5700130000000006030000000000006800000129")
 
 
 def said(*runs: bytes):
-    return decode(JK, [Frame(float(i), "line", "rx", r) for i, r in enumerate(runs)])
+    return decode(JK, [Frame(i / 1000, "line", "rx", r) for i, r in enumerate(runs)])
 
 
 def changed(field: bytes, new: bytes) -> bytes:

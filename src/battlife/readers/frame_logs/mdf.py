@@ -203,30 +203,46 @@ def _unsorted(
             parts[where].put(record)
         elif group.kind is not None:
             waiting.append((group, record, seen[group.record_id]))
-        while waiting:
-            group, record, n = waiting[0]
-            source = parts.get(group.bytes_link)
-            try:
-                data = None
-                if source is not None:
-                    data = source.get(record, group, in_order)
-                    if data is None and len(waiting) < MAX_WAITING:
-                        break
-                    if data is None:
-                        raise BadRecord("its bytes are missing")
-                made = row(group, record, data)
-            except BadRecord as error:
-                findings.damage(
-                    "records that are no frames are left out",
-                    f"record {n} of {group.name}, {error}",
-                )
-            else:
-                yield made
-            waiting.popleft()
-    if waiting:
-        findings.cut("bytes of the last records are missing", f"{len(waiting)} records")
+        yield from _ready(waiting, parts, in_order, findings, MAX_WAITING)
+    # A record whose offset is damaged keeps those behind it waiting, no longer.
+    yield from _ready(waiting, parts, in_order, findings, 0)
     if counted:
         _compare(groups, seen, findings)
+
+
+def _ready(
+    waiting: deque[tuple[Group, bytes, int]],
+    parts: dict[int, "_Variable"],
+    in_order: bool,
+    findings: Findings,
+    patience: int,
+) -> Iterator[Row]:
+    """Yield the records whose bytes are there, in their order.
+
+    Parameters
+    ----------
+    patience : how many may wait behind one whose bytes have yet to come
+    """
+    while waiting:
+        group, record, n = waiting[0]
+        source = parts.get(group.bytes_link)
+        try:
+            data = None
+            if source is not None:
+                data = source.get(record, group, in_order)
+                if data is None and len(waiting) < patience:
+                    return
+                if data is None:
+                    raise BadRecord("its bytes are missing")
+            made = row(group, record, data)
+        except BadRecord as error:
+            findings.damage(
+                "records that are no frames are left out",
+                f"record {n} of {group.name}, {error}",
+            )
+        else:
+            yield made
+        waiting.popleft()
 
 
 def _compare(
@@ -249,7 +265,7 @@ class _Variable:
 
     def put(self, data: bytes) -> None:
         """Take the next run of bytes."""
-        if len(self._kept) >= MAX_WAITING:
+        if len(self._kept) > MAX_WAITING:
             del self._kept[next(iter(self._kept))]
         self._kept[self._end] = data
         self._end += 4 + len(data)

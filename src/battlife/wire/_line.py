@@ -1,13 +1,16 @@
 """A serial line as bytes: messages cut out of fragments, echoes and junk."""
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final, Literal
 
-from battlife.model import Frame
+from battlife.model import Direction, Frame
 
 MAX_PENDING: Final = 1 << 12
 """Bytes kept while a message is not complete: more than any message of a BMS."""
+LONGEST_PAUSE_S: Final = 2.0
+"""A message whose next byte is later than this was cut off: at 2400 baud, the slowest
+in use, the longest takes 0.4 s."""
 
 Verdict = Literal["message", "wrong", "more", "no"]
 
@@ -49,12 +52,26 @@ class Piece:
     start: int = 0
 
 
+@dataclass
+class _Bytes:
+    """The bytes of one direction that are not cut yet."""
+
+    pending: bytes = b""
+    start: int = 0  # position of the first of them
+    time_s: float = 0.0  # of the last of them
+    told: bool = False  # a wrong message was handed out, no right one since
+
+
+@dataclass
 class Line:
     """Cuts messages out of the bytes of each direction.
 
     Parameters
     ----------
     look : says what begins at the head of some bytes (never empty)
+    first : the only byte that messages begin with, None if there are several
+    answers_only : a request is sent only when no answer is under way any more, so it
+        ends a message that was incomplete. False where the device also speaks unasked
 
     Notes
     -----
@@ -62,49 +79,56 @@ class Line:
     byte was lost. Its remains are not told again until a right one has come.
     """
 
-    def __init__(self, look: Callable[[bytes], Found]) -> None:
-        self._look = look
-        self._pending = {"rx": b"", "tx": b""}
-        self._told = {"rx": False, "tx": False}
-        self._start = {"rx": 0, "tx": 0}  # of what is pending
-        self._time_s = 0.0
+    look: Callable[[bytes], Found]
+    first: int | None = None
+    answers_only: bool = True
+    _received: _Bytes = field(default_factory=_Bytes)
+    _sent: _Bytes = field(default_factory=_Bytes)
 
     def feed(self, frame: Frame) -> Iterator[Piece]:
         """Take the next bytes; yield what they complete."""
         if frame.identifier is not None or frame.kind != "data":
             return
-        self._time_s = frame.time_s
-        yield from self._cut(frame.direction, frame.data)
+        mine = self._received if frame.direction == "rx" else self._sent
+        if frame.time_s - mine.time_s > LONGEST_PAUSE_S:
+            yield from self._cut_off(mine, frame.direction)
+        if frame.direction == "tx" and self.answers_only:
+            yield from self._cut_off(self._received, "rx")
+        mine.time_s = frame.time_s
+        mine.pending += frame.data
+        yield from self._cut(mine, frame.direction)
 
     def finish(self) -> Iterator[Piece]:
         """Yield what stands behind a message that the end left incomplete."""
-        for direction in self._pending:
-            while self._pending[direction]:
-                self._start[direction] += 1
-                rest, self._pending[direction] = self._pending[direction][1:], b""
-                yield from self._cut(direction, rest)
+        yield from self._cut_off(self._received, "rx")
+        yield from self._cut_off(self._sent, "tx")
 
-    def _cut(self, direction: str, fresh: bytes) -> Iterator[Piece]:
-        data = self._pending[direction] + fresh
-        start = self._start[direction]
-        at = 0
+    def _cut_off(self, mine: _Bytes, direction: Direction) -> Iterator[Piece]:
+        """Give up the message that is incomplete; yield those behind its head."""
+        while mine.pending:
+            mine.pending = mine.pending[1:]
+            mine.start += 1
+            yield from self._cut(mine, direction)
+
+    def _cut(self, mine: _Bytes, direction: Direction) -> Iterator[Piece]:
+        data, start, at = mine.pending, mine.start, 0
         while at < len(data):
-            found = self._look(data[at : at + MAX_PENDING])
+            if self.first is not None and data[at] != self.first:
+                at = data.find(self.first, at)
+                if at < 0:
+                    at = len(data)
+                continue
+            found = self.look(data[at : at + MAX_PENDING])
             if found.verdict == "more" and len(data) - at < MAX_PENDING:
                 break
             raw = data[at : at + found.length]
             if found.verdict == "message":
-                self._told[direction] = False
-                yield Piece(self._time_s, raw, "", direction, start + at)
+                mine.told = False
+                yield Piece(mine.time_s, raw, "", direction, start + at)
                 at += found.length
                 continue
-            if found.verdict == "wrong" and not self._told[direction]:
-                self._told[direction] = True
-                yield Piece(self._time_s, raw, found.why, direction, start + at)
+            if found.verdict == "wrong" and not mine.told:
+                mine.told = True
+                yield Piece(mine.time_s, raw, found.why, direction, start + at)
             at += 1
-        self._pending[direction] = data[at:]
-        self._start[direction] = start + at
-
-    def rest(self) -> bytes:
-        """Return the received bytes that the end left incomplete."""
-        return self._pending["rx"]
+        mine.pending, mine.start = data[at:], start + at

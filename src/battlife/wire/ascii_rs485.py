@@ -170,7 +170,7 @@ class AsciiDecoder:
     """
 
     def __init__(self, family: str, commands: Sequence[Command]) -> None:
-        self._line = Line(look)
+        self._line = Line(look, first=ord("~"))
         self._family = family
         self._commands = {command.cid2: command for command in commands}
         self._unasked = commands[0]

@@ -7,7 +7,7 @@ from typing import ClassVar, Final, Literal
 from battlife.errors import InputError, ProtocolError
 from battlife.model import Frame, Reading, Rejected, Request, Value
 from battlife.wire._daly import ASK, PARTS, Parts, says
-from battlife.wire._line import Found, Line
+from battlife.wire._line import Found, Line, Piece
 from battlife.wire.checksums import sum8
 
 START: Final = 0xA5
@@ -98,27 +98,31 @@ class DalyDecoder:
     """Decodes the answers of all boards of a line."""
 
     def __init__(self) -> None:
-        self._line = Line(look)
+        self._line = Line(look, START)
         self._parts: dict[int, Parts] = {}
 
     def feed(self, frame: Frame) -> Iterator[Reading | Rejected]:
         """Take the next bytes; yield what they complete."""
         for piece in self._line.feed(frame):
-            raw = piece.data
-            board, command = raw[1], raw[2]
-            name = ASK.get(command, "")
-            if piece.why:
-                error = ProtocolError(f"Daly {name or 'message'}: {piece.why}", HINT)
-                yield Rejected(piece.time_s, "", error, raw)
-            elif name and 1 <= board <= MAX_BOARDS:
-                parts = self._parts.setdefault(board, Parts())
-                found = answer(piece.time_s, str(board), command, raw[4:12], raw, parts)
-                if found is not None:
-                    yield found
+            yield from self._taken(piece)
 
     def finish(self) -> Iterator[Reading | Rejected]:
-        """Yield what the end of the bytes leaves: nothing that can be believed."""
-        return iter(())
+        """Yield what stands behind a message that the end cut off."""
+        for piece in self._line.finish():
+            yield from self._taken(piece)
+
+    def _taken(self, piece: Piece) -> Iterator[Reading | Rejected]:
+        raw = piece.data
+        board, command = raw[1], raw[2]
+        name = ASK.get(command, "")
+        if piece.why:
+            error = ProtocolError(f"Daly {name or 'message'}: {piece.why}", HINT)
+            yield Rejected(piece.time_s, "", error, raw)
+        elif name and 1 <= board <= MAX_BOARDS:
+            parts = self._parts.setdefault(board, Parts())
+            found = answer(piece.time_s, str(board), command, raw[4:12], raw, parts)
+            if found is not None:
+                yield found
 
 
 def answer(

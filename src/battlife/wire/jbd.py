@@ -11,7 +11,7 @@ from typing import ClassVar, Final, Literal
 
 from battlife.errors import ProtocolError
 from battlife.model import Frame, Notice, Reading, Rejected, Request, Value
-from battlife.wire._line import Found, Line
+from battlife.wire._line import Found, Line, Piece
 from battlife.wire.checksums import negated_sum16
 
 START, END, READ, WRITE = 0xDD, 0x77, 0xA5, 0x5A
@@ -101,28 +101,32 @@ class JbdDecoder:
     """Decodes the answers of one BMS."""
 
     def __init__(self) -> None:
-        self._line = Line(look)
+        self._line = Line(look, START)
 
     def feed(self, frame: Frame) -> Iterator[Reading | Rejected]:
         """Take the next bytes; yield what they complete."""
         for piece in self._line.feed(frame):
-            raw = piece.data
-            answer = raw[1] not in (READ, WRITE)
-            name = NAMES.get(raw[1], "") if answer else ""
-            if piece.why:
-                yield _rejected(piece.time_s, name, raw, piece.why)
-            elif not name:
-                continue  # what was asked, or an answer to somebody else's question
-            elif raw[2] != 0x00:
-                yield _rejected(
-                    piece.time_s, name, raw, f"the BMS reports error {raw[2]:02X}"
-                )
-            else:
-                yield _decoded(piece.time_s, name, raw)
+            yield from _taken(piece)
 
     def finish(self) -> Iterator[Reading | Rejected]:
-        """Yield what the end of the bytes leaves: nothing that can be believed."""
-        return iter(())
+        """Yield what stands behind a message that the end cut off."""
+        for piece in self._line.finish():
+            yield from _taken(piece)
+
+
+def _taken(piece: Piece) -> Iterator[Reading | Rejected]:
+    raw = piece.data
+    answer = raw[1] not in (READ, WRITE)
+    name = NAMES.get(raw[1], "") if answer else ""
+    if piece.why:
+        yield _rejected(piece.time_s, name, raw, piece.why)
+    elif not name:
+        return  # what was asked, or an answer to somebody else's question
+    elif raw[2] != 0x00:
+        why = f"the BMS reports error {raw[2]:02X}"
+        yield _rejected(piece.time_s, name, raw, why)
+    else:
+        yield _decoded(piece.time_s, name, raw)
 
 
 def _rejected(time_s: float, name: str, raw: bytes, why: str) -> Rejected:

@@ -64,6 +64,9 @@ def look(data: bytes) -> Found:
         return Found("more")
     if HEAD in data[2:length]:
         return Found("wrong", length, "another message begins inside it")
+    if data[2:6] == STATUS_HEAD:
+        why = _contradiction(_words(data[:length]))
+        return Found("wrong" if why else "message", length, why)
     return Found("message", length)
 
 
@@ -96,7 +99,7 @@ class JkDisplayDecoder:
     """Decodes what one BMS sends to its screen."""
 
     def __init__(self) -> None:
-        self._line = Line(look)
+        self._line = Line(look, HEAD[0], answers_only=False)
 
     def feed(self, frame: Frame) -> Iterator[Reading | Rejected]:
         """Take the next bytes; yield what they complete."""
@@ -113,28 +116,45 @@ def _taken(piece: Piece) -> Iterator[Reading | Rejected]:
     raw = piece.data
     if raw[2:6] != STATUS_HEAD:
         return  # colours and pages of the screen
-    try:
-        if piece.why:
-            raise ProtocolError(f"JK display: {piece.why}", "is the line noisy?")
-        words = [int.from_bytes(raw[i : i + 2], "big") for i in range(6, len(raw), 2)]
-        values, notices = _values(words)
-    except ProtocolError as error:
+    if piece.why:
+        error = ProtocolError(
+            f"JK display: {piece.why}",
+            "the line may be noisy, and this port has no checksum",
+        )
         yield Rejected(piece.time_s, "", error, raw, MESSAGE)
         return
+    values, notices = _values(_words(raw))
     yield Reading(piece.time_s, "", MESSAGE, values, raw, None, notices)
 
 
-def _values(words: Sequence[int]) -> tuple[dict[str, Value], tuple[Notice, ...]]:
-    flags = (*words[9:12], *words[36:])
+def _words(message: bytes) -> Sequence[int]:
+    return [
+        int.from_bytes(message[i : i + 2], "big") for i in range(6, len(message), 2)
+    ]
+
+
+def _contradiction(words: Sequence[int]) -> str:
+    """Return in what a status contradicts itself, "" if in nothing."""
     # Word 7, "system warning", is 1 in every capture of healthy packs: not reported.
-    if words[7] > 1 or any(flag > 1 for flag in flags):
-        raise ProtocolError("JK display: a flag is neither 0 nor 1", "is it noise?")
+    if any(flag > 1 for flag in (words[7], *words[9:12], *words[36:])):
+        return "a flag is neither 0 nor 1"
     cells = _cells_v(words)
-    voltage_v = words[0] / 100
-    if cells:
-        _agree("pack voltage", voltage_v, math.fsum(cells), 0.01 + 0.001 * len(cells))
-        _agree("average", words[8] / 1000, math.fsum(cells) / len(cells), OLDER_V)
-        _agree("spread", words[4] / 1000, max(cells) - min(cells), OLDER_V)
+    if not cells:
+        return ""
+    total_v = math.fsum(cells)
+    checks = (
+        ("pack voltage", words[0] / 100, total_v, 0.01 + 0.001 * len(cells)),
+        ("average", words[8] / 1000, total_v / len(cells), OLDER_V),
+        ("spread", words[4] / 1000, max(cells) - min(cells), OLDER_V),
+    )
+    for what, stated, right, tolerance in checks:
+        if abs(stated - right) > tolerance:
+            return f"{what} {stated:.3f} V where its cells give {right:.3f} V"
+    return ""
+
+
+def _values(words: Sequence[int]) -> tuple[dict[str, Value], tuple[Notice, ...]]:
+    cells = _cells_v(words)
     faults = tuple(name for name, flag in zip(FAULTS, words[36:], strict=True) if flag)
     notices = tuple(
         Notice("critical_fault_code", f"the BMS reports: {fault}")
@@ -142,7 +162,7 @@ def _values(words: Sequence[int]) -> tuple[dict[str, Value], tuple[Notice, ...]]
         if fault in CRITICAL
     )
     values: dict[str, Value] = {
-        "voltage_v": voltage_v,
+        "voltage_v": words[0] / 100,
         "current_a": _signed(words[1]) / 10,
         "soc": words[3] / 100 if words[3] <= 100 else math.nan,
         "temperature_degc": (float(_signed(words[6])),),
@@ -163,14 +183,6 @@ def _cells_v(words: Sequence[int]) -> tuple[float, ...]:
     while cells and not cells[-1]:
         cells.pop()
     return tuple(cells)
-
-
-def _agree(what: str, stated: float, right: float, tolerance: float) -> None:
-    if abs(stated - right) > tolerance:
-        raise ProtocolError(
-            f"JK display: {what} {stated:.3f} V where its cells give {right:.3f} V",
-            "the line may be noisy, and this port has no checksum",
-        )
 
 
 def _signed(word: int) -> int:

@@ -140,7 +140,7 @@ class JkUartDecoder:
     """Decodes the answers to "read all"."""
 
     def __init__(self) -> None:
-        self._line = Line(look)
+        self._line = Line(look, first=START[0])
 
     def feed(self, frame: Frame) -> Iterator[Reading | Rejected]:
         """Take the next bytes; yield what they complete."""

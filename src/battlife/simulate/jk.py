@@ -138,6 +138,10 @@ def pb_payload(kind: int, shown: Shown, address: int) -> bytes:
 
     data[0:6] = b"\x55\xaa\xeb\x90" + bytes([kind, 0])
     if kind == 1:
+        put(10, 2700, 4)  # cell under-voltage and over-voltage, mV
+        put(18, 3650, 4)
+        put(50, shown.design_ah * 500, 4)  # largest currents, mA
+        put(62, shown.design_ah * 1000, 4)
         put(114, len(shown.cell_voltage_v), 4)
         for offset in (118, 122, 126):
             put(offset, 1, 4)
@@ -162,6 +166,7 @@ def pb_payload(kind: int, shown: Shown, address: int) -> bytes:
         put(174, shown.remaining_ah * 1000, 4)
         put(178, shown.full_ah * 1000, 4)
         put(182, shown.cycle_count, 4)
+        put(186, shown.charge_throughput_ah * 1000, 4)
         data[190] = round(shown.soh * 100)
         data[198], data[199] = shown.charge_enabled, shown.discharge_enabled
     else:

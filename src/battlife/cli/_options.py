@@ -37,6 +37,10 @@ ProtocolOption = Annotated[
 DbcOption = Annotated[
     Path | None, typer.Option("--dbc", help="DBC file, for --protocol dbc.")
 ]
+MapOption = Annotated[
+    Path | None,
+    typer.Option("--dbc-map", help="TOML: which signals are which quantity."),
+]
 AddressOption = Annotated[
     int | None, typer.Option("--address", help="Address of the device on its line.")
 ]
@@ -51,6 +55,7 @@ def decoding_of(
     dbc: Path | None = None,
     period_s: float = 1.0,
     address: int | None = None,
+    dbc_map: Path | None = None,
 ) -> "Decoding | None":
     """Return how a bus log is to be decoded, None if no protocol was named.
 
@@ -64,10 +69,10 @@ def decoding_of(
 
     if protocol is None:
         if dbc is not None:
-            return decoding_of("dbc", dbc, period_s, address)
+            return decoding_of("dbc", dbc, period_s, address, dbc_map)
         return None
     if not 0 < period_s < float("inf"):
         raise InputError(f"--period must be above 0, not {period_s:g}")
-    decoding = Decoding(protocol, address, dbc, period_s)
+    decoding = Decoding(protocol, address, dbc, period_s, dbc_map)
     decoding.wire()
     return decoding

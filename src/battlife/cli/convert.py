@@ -8,6 +8,7 @@ import typer
 from battlife.cli._options import (
     DbcOption,
     FormatOption,
+    MapOption,
     MappingOption,
     NominalOption,
     OperatorOption,
@@ -33,6 +34,7 @@ def command(
     mapping: MappingOption = None,
     protocol: ProtocolOption = None,
     dbc: DbcOption = None,
+    dbc_map: MapOption = None,
     period: PeriodOption = 1.0,
     units: UnitsOption = None,
     unit: UnitOption = None,
@@ -50,7 +52,7 @@ def command(
     with usage():
         output_kind(output)
         check_format(format_name)
-        decoding = decoding_of(protocol, dbc, period)
+        decoding = decoding_of(protocol, dbc, period, dbc_map=dbc_map)
     options = LoadOptions(
         format=format_name,
         mapping=mapping,

@@ -10,6 +10,7 @@ from battlife.cli._options import (
     AddressOption,
     DbcOption,
     FormatOption,
+    MapOption,
     decoding_of,
 )
 from battlife.cli._output import JsonOption, Output, QuietOption, usage
@@ -36,6 +37,7 @@ def command(
         ),
     ] = None,
     dbc: DbcOption = None,
+    dbc_map: MapOption = None,
     address: AddressOption = None,
     format_name: FormatOption = None,
     json_lines: JsonOption = False,
@@ -54,7 +56,7 @@ def command(
     if (file is None) == (hex_frames is None):
         raise typer.BadParameter("name a FILE, or give --hex FRAMES")
     with usage():
-        decoding = decoding_of(protocol, dbc, address=address)
+        decoding = decoding_of(protocol, dbc, address=address, dbc_map=dbc_map)
         if decoding is None:
             raise InputError("--protocol is missing", "see `battlife formats`")
         frames = parse_hex(hex_frames) if hex_frames is not None else None

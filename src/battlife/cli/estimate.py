@@ -9,6 +9,7 @@ import typer
 from battlife.cli._options import (
     DbcOption,
     FormatOption,
+    MapOption,
     MappingOption,
     NominalOption,
     PeriodOption,
@@ -41,6 +42,7 @@ def command(
     mapping: MappingOption = None,
     protocol: ProtocolOption = None,
     dbc: DbcOption = None,
+    dbc_map: MapOption = None,
     period: PeriodOption = 1.0,
     units: UnitsOption = None,
     unit: UnitOption = None,
@@ -61,7 +63,7 @@ def command(
 
     out = Output(json_lines, quiet)
     with usage():
-        decoding = decoding_of(protocol, dbc, period)
+        decoding = decoding_of(protocol, dbc, period, dbc_map=dbc_map)
     options = LoadOptions(
         format=format_name,
         mapping=mapping,

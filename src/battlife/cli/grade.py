@@ -13,6 +13,7 @@ from battlife import errors
 from battlife.cli._options import (
     DbcOption,
     FormatOption,
+    MapOption,
     MappingOption,
     NominalOption,
     OperatorOption,
@@ -74,6 +75,7 @@ def command(
     mapping: MappingOption = None,
     protocol: ProtocolOption = None,
     dbc: DbcOption = None,
+    dbc_map: MapOption = None,
     period: PeriodOption = 1.0,
     json_lines: JsonOption = False,
     quiet: QuietOption = False,
@@ -92,7 +94,7 @@ def command(
         )
     with usage():
         check_format(format_name)
-        decoding = decoding_of(protocol, dbc, period)
+        decoding = decoding_of(protocol, dbc, period, dbc_map=dbc_map)
     load = LoadOptions(
         format=format_name,
         mapping=mapping,

@@ -9,6 +9,7 @@ import typer
 from battlife.cli._options import (
     DbcOption,
     FormatOption,
+    MapOption,
     MappingOption,
     PeriodOption,
     ProtocolOption,
@@ -26,6 +27,7 @@ def command(
     mapping: MappingOption = None,
     protocol: ProtocolOption = None,
     dbc: DbcOption = None,
+    dbc_map: MapOption = None,
     period: PeriodOption = 1.0,
     units: UnitsOption = None,
     json_lines: JsonOption = False,
@@ -46,7 +48,7 @@ def command(
     out = Output(json_lines, quiet)
     with usage():
         check_format(format_name)
-        decoding = decoding_of(protocol, dbc, period)
+        decoding = decoding_of(protocol, dbc, period, dbc_map=dbc_map)
     options = LoadOptions(
         format=format_name, mapping=mapping, units_file=units, decoding=decoding
     )

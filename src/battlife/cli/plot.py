@@ -8,6 +8,7 @@ import typer
 from battlife.cli._options import (
     DbcOption,
     FormatOption,
+    MapOption,
     MappingOption,
     NominalOption,
     PeriodOption,
@@ -30,6 +31,7 @@ def command(
     mapping: MappingOption = None,
     protocol: ProtocolOption = None,
     dbc: DbcOption = None,
+    dbc_map: MapOption = None,
     period: PeriodOption = 1.0,
     units: UnitsOption = None,
     nominal_ah: NominalOption = None,
@@ -45,7 +47,7 @@ def command(
 
     out = Output(json_lines, quiet)
     with usage():
-        decoding = decoding_of(protocol, dbc, period)
+        decoding = decoding_of(protocol, dbc, period, dbc_map=dbc_map)
     options = LoadOptions(
         format=format_name,
         mapping=mapping,

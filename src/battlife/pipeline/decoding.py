@@ -49,6 +49,7 @@ class Decoding:
     protocol : name of the protocol
     address : of the device, None for the protocol's own
     dbc : DBC file, where the protocol needs one
+    map : which signals of the DBC file are which quantity, TOML; see docs/mappings.md
     period_s : s between two samples of a Trace
     """
 
@@ -56,6 +57,7 @@ class Decoding:
     address: int | None = None
     dbc: Path | None = None
     period_s: float = PERIOD_S
+    map: Path | None = None
 
     def wire(self) -> WireProtocol:
         """Return the protocol.
@@ -65,7 +67,9 @@ class Decoding:
         InputError
             No such protocol, or it does not take these options.
         """
-        return wire.protocol(self.protocol, address=self.address, dbc=self.dbc)
+        return wire.protocol(
+            self.protocol, address=self.address, dbc=self.dbc, map=self.map
+        )
 
 
 @dataclass(frozen=True)
@@ -372,8 +376,9 @@ def to_toml(decoding: Decoding, format_name: str | None) -> str:
     lines.append(f"period_s = {float(decoding.period_s)!r}")
     if format_name is not None:
         lines.append(f"format = {_quoted(format_name)}")
-    if decoding.dbc is not None:
-        lines.append(f"dbc = {_quoted(decoding.dbc.read_bytes().decode('latin-1'))}")
+    for key, path in (("dbc", decoding.dbc), ("map", decoding.map)):
+        if path is not None:
+            lines.append(f"{key} = {_quoted(path.read_bytes().decode('latin-1'))}")
     return "\n".join(lines) + "\n"
 
 
@@ -392,15 +397,17 @@ def from_toml(table: Mapping[str, Any], folder: Path) -> DecodedReader:
     """
     try:
         facts = table["decoding"]
-        dbc = None
-        if "dbc" in facts:
-            dbc = folder / "decoding.dbc"
-            dbc.write_bytes(facts["dbc"].encode("latin-1"))
+        files: dict[str, Path | None] = {"dbc": None, "map": None}
+        for key in files:
+            if key in facts:
+                path = files[key] = folder / f"decoding.{key}"
+                path.write_bytes(facts[key].encode("latin-1"))
         decoding = Decoding(
             str(facts["protocol"]),
             facts.get("address"),
-            dbc,
+            files["dbc"],
             float(facts["period_s"]),
+            files["map"],
         )
         return DecodedReader(decoding, facts.get("format"))
     except (KeyError, TypeError, ValueError, AttributeError) as error:

@@ -223,6 +223,8 @@ def _rejected(frame: Piece, device: str, why: str, name: str = "") -> Rejected:
 
 
 def _may_be_trigger(data: bytes) -> bool:
+    if len(data) > 1 and data[1] != 0x10:
+        return False  # as nearly all noise: the rest costs time
     fixed = (None, 0x10, 0x16, None, 0, 1)
     pairs = zip(data, fixed, strict=False)
     if not all(want is None or byte == want for byte, want in pairs):

@@ -167,6 +167,7 @@ class _Run:
         self._counts: dict[str, object] = {}
         self._counted_s = 0.0
         self._halt = Event()
+        self._written = Event()
         self._safe_s = 0.0
         self._reason = "stopped"
         self._error: BaseException | None = None
@@ -195,9 +196,11 @@ class _Run:
             name="journal",
         )
         writer.start()
-        while writer.is_alive():
+        # Not writer.join(UPDATE_S): where Ctrl-C interrupts that, Python before 3.13
+        # takes the thread for finished while it still writes (CPython issue 90882).
+        while not self._written.is_set():
             try:
-                writer.join(UPDATE_S)
+                self._written.wait(UPDATE_S)
                 if on_update is not None:
                     on_update(self._status(journal))
             except KeyboardInterrupt:
@@ -205,7 +208,7 @@ class _Run:
                 self._stop.set()
             except BaseException:
                 self._stop.set()
-                writer.join()
+                self._written.wait()
                 raise
         if self._error is not None:
             raise self._error
@@ -245,6 +248,8 @@ class _Run:
         except BaseException as error:
             # Handed to the calling thread, which raises it.
             self._error = error
+        finally:
+            self._written.set()
 
     def close(self) -> None:
         """Stop the threads and close the channels, whatever happened."""

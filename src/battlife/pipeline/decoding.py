@@ -209,7 +209,9 @@ def suggestions(path: Path, reader: FrameReader) -> str:
             continue
         device = wire.protocol(name)
         frames = _first(iter(open_frames(path, reader)), LOOK_FRAMES)
-        count = sum(isinstance(i.what, Reading) for i in decode_frames(device, frames))
+        items = decode_frames(device, frames)
+        # Answers without values, such as "session", are alike in many families.
+        count = sum(isinstance(i.what, Reading) and bool(i.what.values) for i in items)
         if count:
             found.append((count, name))
     return ", ".join(

@@ -223,13 +223,10 @@ def _rejected(frame: Piece, device: str, why: str, name: str = "") -> Rejected:
 
 
 def _may_be_trigger(data: bytes) -> bool:
-    if len(data) > 1 and data[1] != 0x10:
-        return False  # as nearly all noise: the rest costs time
-    fixed = (None, 0x10, 0x16, None, 0, 1)
-    pairs = zip(data, fixed, strict=False)
-    if not all(want is None or byte == want for byte, want in pairs):
+    """Say whether bytes may begin a write to the register of a kind of frame."""
+    if not b"\x10\x16".startswith(data[1:3]):
         return False
-    return len(data) < 4 or data[3] in TRIGGERS
+    return (len(data) < 4 or data[3] in TRIGGERS) and b"\0\1".startswith(data[4:6])
 
 
 def _is_crc_right(message: bytes) -> bool:

@@ -23,11 +23,21 @@ ASK: Final[Mapping[int, str]] = {
     0x97: "balance",
     0x98: "alarms",
     0x50: "rated",
+    0x53: "production",
+    0x57: "battery_code",
 }
 """Commands that read, with the name of the message."""
 
-PARTS: Final[Mapping[int, int]] = {0x95: 3, 0x96: 7}
-"""Values in each frame of an answer of several frames."""
+ORDER: Final = (0x94, *(c for c in ASK if c not in (0x94, 0x53, 0x57)))
+"""Commands of a cycle. The counts come first, since cells and sensors need them. Date
+and battery code are understood but not asked for: many boards do not answer them."""
+EVERY_S: Final[Mapping[int, float]] = {0x94: 30.0, 0x50: math.inf}
+"""Commands that are not asked in every cycle."""
+
+PARTS: Final[Mapping[int, int]] = {0x95: 3, 0x96: 7, 0x57: 7}
+"""Values (characters) in each frame of an answer of several frames."""
+N_CODE_FRAMES: Final = 5
+"""Frames of the battery code (dbus-serialbattery)."""
 
 MAX_CELLS: Final = 48
 MAX_SENSORS: Final = 32
@@ -84,7 +94,17 @@ ALARMS: Final[Mapping[int, str]] = {
 }
 """Alarm bits: 8 times the byte, plus the bit from the low end."""
 
-CRITICAL: Final = frozenset({"short circuit", "front-end fault", "charge MOSFET stuck"})
+CRITICAL: Final = frozenset(
+    {
+        "short circuit",
+        "front-end fault",
+        "charge MOSFET stuck",
+        "charge over-temperature level 2",
+        "discharge over-temperature level 2",
+    }
+)
+"""Cells that are hot or shorted must not be handled; behind a failed front end no
+voltage can be believed, and behind a stuck MOSFET nothing stops a charge."""
 
 Said = tuple[dict[str, Value], tuple[Notice, ...]]
 
@@ -153,6 +173,9 @@ def says(command: int, data: bytes) -> Said:
             "design_capacity_ah": int.from_bytes(data[0:4], "big") / 1000,
             "daly_nominal_cell_voltage_v": int.from_bytes(data[4:8], "big") / 1000,
         }
+    elif command == 0x53 and 1 <= data[3] <= 12 and data[4]:
+        made = f"{2000 + data[2]:04d}-{data[3]:02d}-{data[4]:02d}"
+        values = {"daly_manufactured": made}
     return values, notices
 
 
@@ -168,7 +191,7 @@ class Parts:
     def __init__(self) -> None:
         self.n_cells: int | None = None
         self.n_sensors: int | None = None
-        self._kept: dict[int, list[bytes]] = {}
+        self._kept: dict[int, list[tuple[bytes, bytes]]] = {}
 
     def learn(self, values: Mapping[str, Value]) -> None:
         """Take the numbers of cells and sensors from the counts message."""
@@ -178,18 +201,32 @@ class Parts:
         if isinstance(sensors, float) and 0 < sensors <= MAX_SENSORS:
             self.n_sensors = int(sensors)
 
-    def add(self, command: int, data: bytes) -> tuple[dict[str, Value], str] | None:
+    def add(
+        self, command: int, data: bytes, raw: bytes
+    ) -> tuple[dict[str, Value], bytes] | None:
         """Take the next frame.
+
+        Parameters
+        ----------
+        command, data : of the frame
+        raw : the frame as it crossed the wire
 
         Returns
         -------
-        The values once the last one has come, and "" ; no values and what is wrong
-        where a frame is missing; None while frames are to come.
+        The values and all frames once the last one has come, None before.
+
+        Raises
+        ------
+        ProtocolError
+            A frame is missing, or nobody can say how many there are.
         """
-        total = self.n_cells if command == 0x95 else self.n_sensors
+        total = self._total(command)
         if total is None:
             if data[0] == 1:
-                return {}, "the number of values is not known: the counts come first"
+                raise ProtocolError(
+                    f"Daly {ASK[command]}: the number of values is not known",
+                    "the counts (command 94) must be heard before",
+                )
             return None
         needed = math.ceil(total / PARTS[command])
         kept = self._kept.setdefault(command, [])
@@ -198,18 +235,39 @@ class Parts:
         if data[0] != len(kept) + 1:
             broken = bool(kept)
             kept.clear()
-            return ({}, f"frame {data[0]} is out of order") if broken else None
-        kept.append(data[1:])
+            if broken:
+                raise ProtocolError(
+                    f"Daly {ASK[command]}: frame {data[0]} is out of order",
+                    "were frames lost?",
+                )
+            return None
+        kept.append((data[1:], raw))
         if len(kept) < needed:
             return None
-        body = b"".join(kept)
+        # Each frame of cells ends in a byte that is not used.
+        size = 2 * PARTS[command] if command == 0x95 else PARTS[command]
+        body = b"".join(part[:size] for part, _ in kept)
+        whole = b"".join(part for _, part in kept)
         kept.clear()
-        if command == 0x95:
-            # Each frame ends in a byte that is not used.
-            body = b"".join(body[i : i + 6] for i in range(0, len(body), 7))
-            cells = tuple(_u16(body, 2 * i) / 1000 for i in range(total))
-            return {"cell_voltage_v": cells}, ""
-        return {"temperature_degc": tuple(float(b - 40) for b in body[:total])}, ""
+        return _joined(command, body, total), whole
+
+    def _total(self, command: int) -> int | None:
+        if command == 0x57:
+            return N_CODE_FRAMES * PARTS[command]
+        return self.n_cells if command == 0x95 else self.n_sensors
+
+
+def _joined(command: int, body: bytes, total: int) -> dict[str, Value]:
+    """Return the values of all frames of an answer."""
+    if command == 0x95:
+        cells = tuple(_u16(body, 2 * i) / 1000 for i in range(total))
+        return {"cell_voltage_v": cells}
+    if command == 0x96:
+        return {"temperature_degc": tuple(float(b - 40) for b in body[:total])}
+    code = body.split(b"\0")[0]
+    if not code.strip() or not code.isascii():
+        return {}
+    return {"daly_battery_code": code.decode("ascii").strip()}
 
 
 def _u16(data: bytes, at: int) -> int:

@@ -10,13 +10,11 @@ from typing import ClassVar, Final, Literal
 
 from battlife.errors import InputError, ProtocolError
 from battlife.model import Frame, Reading, Rejected, Request, Value
-from battlife.wire._daly import ASK, Parts
+from battlife.wire._daly import ASK, EVERY_S, ORDER, Parts
 from battlife.wire.daly_uart import HINT, MAX_BOARDS, answer
 
 PRIORITY: Final = 0x18000000
 HOST: Final = 0x40
-ORDER: Final = (0x94, *(c for c in ASK if c != 0x94))
-"""The counts first, since cells and sensors need them."""
 
 
 @dataclass(frozen=True)
@@ -64,13 +62,12 @@ class DalyCan:
 
     def _request(self, command: int) -> Request:
         identifier = PRIORITY | command << 16 | self.address << 8 | HOST
-        once = {0x94: 30.0, 0x50: float("inf")}
         return Request(
             ASK[command],
             bytes(8),
             identifier=identifier,
             extended=True,
-            every_s=once.get(command, 0.0),
+            every_s=EVERY_S.get(command, 0.0),
         )
 
 

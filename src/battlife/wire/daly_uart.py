@@ -6,7 +6,7 @@ from typing import ClassVar, Final, Literal
 
 from battlife.errors import InputError, ProtocolError
 from battlife.model import Frame, Reading, Rejected, Request, Value
-from battlife.wire._daly import ASK, PARTS, Parts, says
+from battlife.wire._daly import ASK, EVERY_S, ORDER, PARTS, Parts, says
 from battlife.wire._line import Found, Line, Piece
 from battlife.wire.checksums import sum8
 
@@ -37,12 +37,11 @@ def look(data: bytes) -> Found:
 def request(command: int, address: int) -> Request:
     """Return the request of a command; it asks nothing but to read."""
     body = bytes([START, FIRST_HOST + address - 1, command, 8]) + bytes(8)
-    once = {0x94: 30.0, 0x50: float("inf")}
     return Request(
         ASK[command],
         body + bytes([sum8(body)]),
         gap_s=0.02,
-        every_s=once.get(command, 0.0),
+        every_s=EVERY_S.get(command, 0.0),
     )
 
 
@@ -72,12 +71,8 @@ class DalyUart:
 
     @property
     def permitted(self) -> Sequence[Request]:
-        """All reads; the counts first, since cells and sensors need them."""
-        first = (0x94,)
-        return tuple(
-            request(command, self.address)
-            for command in (*first, *(c for c in ASK if c not in first))
-        )
+        """All reads of a cycle."""
+        return tuple(request(command, self.address) for command in ORDER)
 
     @property
     def probes(self) -> Sequence[Request]:
@@ -138,13 +133,11 @@ def answer(
     name = ASK[command]
     try:
         if command in PARTS:
-            found = parts.add(command, data)
+            found = parts.add(command, data, raw)
             if found is None:
                 return None
-            values, why = found
-            if why:
-                raise ProtocolError(f"Daly {name}: {why}", HINT)
-            return Reading(time_s, device, name, values, raw, identifier)
+            values, whole = found
+            return Reading(time_s, device, name, values, whole, identifier)
         values, notices = says(command, data)
     except ProtocolError as error:
         return Rejected(time_s, device, error, raw, name, identifier)

@@ -36,8 +36,16 @@ PROTECTIONS: Final = (
 )
 """Protection bits from bit 0."""
 
-CRITICAL: Final = frozenset({"short circuit", "front-end error"})
-"""A short must not be handled; behind a failed front end no voltage can be believed."""
+CRITICAL: Final = frozenset(
+    {
+        "short circuit",
+        "front-end error",
+        "charge over-temperature",
+        "discharge over-temperature",
+    }
+)
+"""Cells that are hot or shorted must not be handled; behind a failed front end no
+voltage can be believed."""
 
 
 def look(data: bytes) -> Found:

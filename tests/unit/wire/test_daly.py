@@ -59,7 +59,7 @@ def test_cells_come_when_the_last_frame_has_come_and_padding_is_no_cell():
 
 
 def test_cells_without_counts_or_with_a_lost_frame_are_refused():
-    assert "counts" in said(CELLS).rejected[0].error.message
+    assert "counts" in said(CELLS).rejected[0].error.hint
     lost = said(COUNTS + frame(0x95, bytes([1] * 8)) + frame(0x95, bytes([3] * 8)))
     assert [r.message for r in lost.readings] == ["counts"]
     assert "out of order" in lost.rejected[0].error.message
@@ -104,4 +104,38 @@ def test_every_request_reads():
     for name in ("daly_uart", "daly_can"):
         for request in protocol(name).permitted:
             command = (request.identifier or request.data[2] << 16) >> 16 & 0xFF
-            assert command in range(0x90, 0x99) or command == 0x50
+            assert command in (*range(0x90, 0x99), 0x50)
+
+
+def test_an_answer_of_several_frames_keeps_them_all():
+    cells = said(COUNTS + CELLS).readings[1]
+    assert cells.raw == CELLS
+    on_can = can(
+        (0x18944001, COUNTS[4:12]),
+        (0x18954001, CELLS[4:12]),
+        (0x18954001, CELLS[17:25]),
+    ).readings[1]
+    assert on_can.values == cells.values
+    assert on_can.raw == CELLS[4:12] + CELLS[17:25]
+
+
+def test_date_and_battery_code():
+    (date,) = said(frame(0x53, bytes([0, 0, 23, 4, 29, 0, 0, 0]))).readings
+    assert date.values == {"daly_manufactured": "2023-04-29"}
+    text = b"BT20230429-0001" + bytes(20)
+    parts = [bytes([i + 1]) + text[7 * i : 7 * i + 7] for i in range(5)]
+    code = b"".join(frame(0x57, part) for part in parts)
+    (reading,) = said(code).readings
+    assert reading.values == {"daly_battery_code": "BT20230429-0001"}
+    assert reading.raw == code
+    lost = said(code[:26] + code[39:])
+    assert lost.readings == () and len(lost.rejected) == 1
+
+
+def test_cells_that_are_hot_forbid_handling():
+    (reading,) = said(frame(0x98, bytes([0, 0b1010, 0, 0, 0, 0, 0, 0]))).readings
+    assert reading.values["fault_codes"] == (
+        "charge over-temperature level 2",
+        "charge under-temperature level 2",
+    )
+    assert [n.code for n in reading.notices] == ["critical_fault_code"]

@@ -70,18 +70,16 @@ class Line:
     ----------
     look : says what begins at the head of some bytes (never empty)
     first : the only byte that messages begin with, None if there are several
-    answers_only : a request is sent only when no answer is under way any more, so it
-        ends a message that was incomplete. False where the device also speaks unasked
 
     Notes
     -----
     A wrong message gives up one byte only: a right one may begin inside it, where a
-    byte was lost. Its remains are not told again until a right one has come.
+    byte was lost. Its remains are not told again until a right one has come. What looks
+    like the beginning of a message is given up as soon as a whole one stands behind it.
     """
 
     look: Callable[[bytes], Found]
     first: int | None = None
-    answers_only: bool = True
     _received: _Bytes = field(default_factory=_Bytes)
     _sent: _Bytes = field(default_factory=_Bytes)
 
@@ -92,8 +90,6 @@ class Line:
         mine = self._received if frame.direction == "rx" else self._sent
         if frame.time_s - mine.time_s > LONGEST_PAUSE_S:
             yield from self._cut_off(mine, frame.direction)
-        if frame.direction == "tx" and self.answers_only:
-            yield from self._cut_off(self._received, "rx")
         mine.time_s = frame.time_s
         mine.pending += frame.data
         yield from self._cut(mine, frame.direction)
@@ -120,7 +116,11 @@ class Line:
                 continue
             found = self.look(data[at : at + MAX_PENDING])
             if found.verdict == "more" and len(data) - at < MAX_PENDING:
-                break
+                behind = self._whole_behind(data, at)
+                if behind is None:
+                    break
+                at = behind
+                continue
             raw = data[at : at + found.length]
             if found.verdict == "message":
                 mine.told = False
@@ -132,3 +132,12 @@ class Line:
                 yield Piece(mine.time_s, raw, found.why, direction, start + at)
             at += 1
         mine.pending, mine.start = data[at:], start + at
+
+    def _whole_behind(self, data: bytes, at: int) -> int | None:
+        """Return where a whole message begins behind a head, None if none does."""
+        for i in range(at + 1, len(data)):
+            if self.first is not None and data[i] != self.first:
+                continue
+            if self.look(data[i:]).verdict == "message":
+                return i
+        return None

@@ -99,7 +99,7 @@ class JkDisplayDecoder:
     """Decodes what one BMS sends to its screen."""
 
     def __init__(self) -> None:
-        self._line = Line(look, HEAD[0], answers_only=False)
+        self._line = Line(look, HEAD[0])
 
     def feed(self, frame: Frame) -> Iterator[Reading | Rejected]:
         """Take the next bytes; yield what they complete."""

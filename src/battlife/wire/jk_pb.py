@@ -136,7 +136,7 @@ class JkPbDecoder:
     """Decodes the frames of every device on a line, or of one over Bluetooth."""
 
     def __init__(self) -> None:
-        self._line = Line(look, answers_only=False)
+        self._line = Line(look)
         self._waiting: Piece | None = None  # a frame whose sender is not known yet
         self._acknowledged = False  # requests or acknowledgements were heard
         self._layout: frames.Layout | None = None  # over Bluetooth

@@ -166,9 +166,34 @@ class ModbusDecoder:
         for at in range(len(heard) - 4):
             for length in lengths(heard, at):
                 end = at + length
-                if self._n_checked < end <= len(heard) and is_sound(heard[at:end]):
-                    return at, heard[at:end]
+                if not self._n_checked < end <= len(heard):
+                    continue
+                message = heard[at:end]
+                if is_sound(message) and self._stands_alone(message, at):
+                    return at, message
         return None
+
+    def _stands_alone(self, message: bytes, at: int) -> bool:
+        """Say whether a sound message is no accident within an answer still to end.
+
+        Among the registers of an answer, five to eight bytes can have a CRC that fits
+        by chance. So there only what somebody asked for counts.
+        """
+        if request_in(message) is not None or self._fitting(message):
+            return True
+        heard, asked = self._heard, [a.read for a in self._asked]
+        if message[1] & ERROR and any(
+            (read.unit, read.function) == (message[0], message[1] & ~ERROR)
+            for read in asked
+        ):
+            return True
+        for read in asked:
+            start = heard.find(_head(read), 0, at + 2)
+            while 0 <= start < at:
+                if start + 5 + read.n_bytes > len(heard):
+                    return False
+                start = heard.find(_head(read), start + 1, at + 2)
+        return True
 
     def _take(self, message: bytes, time_s: float) -> list[Reading | Rejected]:
         unit, function = message[0], message[1]

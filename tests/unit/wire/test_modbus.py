@@ -336,6 +336,29 @@ def test_a_damaged_answer_is_told_once_where_everything_was_received():
         assert items[1].values["voltage_v"] == 5.0
 
 
+@pytest.mark.parametrize("accident", [bytes([12, 0x84, 2]), bytes([9, 4, 2, 0, 1])])
+def test_registers_that_look_like_a_message_do_not_break_their_answer(accident):
+    # A refusal, or the answer to a read nobody made: with a CRC that fits by chance.
+    request, answer = dialogue("seplos_v3 cells")
+    body = bytearray(answer[:-2])
+    body[12 : 12 + len(accident) + 2] = with_crc(accident)
+    answer = with_crc(bytes(body))
+    for frames in ([rx(answer)], [rx(bytes([b])) for b in answer]):
+        (item,) = feed(wire("seplos_v3").decoder(), tx(request), *frames)
+        assert isinstance(item, Reading) and item.raw == answer
+
+
+def test_a_refusal_counts_where_an_answer_was_cut_off():
+    # All of one direction: only the refusal says that the first answer is over.
+    first, second = Read(1, 4, 0x1100, 0x1A), Read(1, 4, 0x1000, 0x12)
+    refusal = with_crc(bytes([1, 0x84, 2]))
+    log = first.data + with_crc(bytes([1, 4, 0x34]) + bytes(52))[:20]
+    log += second.data + refusal
+    for frames in ([rx(log)], [rx(bytes([b])) for b in log]):
+        items = feed(wire("seplos_v3").decoder(), *frames)
+        assert items[-1].message == "pack" and items[-1].raw == refusal
+
+
 def test_noise_gives_no_reading_and_bounded_memory():
     rng = random.Random(7)
     d = decoder(lambda unit, function, data: None)

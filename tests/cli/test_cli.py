@@ -323,7 +323,7 @@ def test_documented_mapping_is_valid() -> None:
     from battlife.readers.mapped import parse_mapping
 
     text = (Path(__file__).parents[2] / "docs/mappings.md").read_text("utf-8")
-    (example,) = re.findall(r"```toml\n(.*?)```", text, re.DOTALL)
+    example, *_ = re.findall(r"```toml\n(.*?)```", text, re.DOTALL)
     assert parse_mapping(tomllib.loads(example)).restart_column == "file_no"
 
 

@@ -98,7 +98,7 @@ def known() -> Iterator[tuple[str, str, str]]:
     for log in all_frame_readers().values():
         yield "reader", log.name, f"{log.description} (with --protocol)"
     for name in wire.names():
-        yield "protocol", name, wire.family(name).description
+        yield "protocol", name, wire.description(name)
     yield "driver", "serial", "serial ports, pty, socket:// and rfc2217:// (pyserial)"
     yield "driver", "can", "CAN and CAN FD, every interface of python-can"
     for name, description in DESCRIPTIONS.items():

@@ -16,7 +16,7 @@ GROUP = "battlife.protocols"
 """Entry points: name of a protocol = its class, a frozen dataclass whose fields are
 the options of a target (address, dbc)."""
 
-__all__ = ["GROUP", "decode", "family", "names", "protocol"]
+__all__ = ["GROUP", "decode", "description", "family", "names", "protocol"]
 
 
 def names() -> Sequence[str]:
@@ -25,7 +25,7 @@ def names() -> Sequence[str]:
 
 
 def family(name: str) -> Any:
-    """Return the class of a protocol; its name and description are its own.
+    """Return the class of a protocol.
 
     Raises
     ------
@@ -33,6 +33,12 @@ def family(name: str) -> Any:
         No such protocol.
     """
     return _plugins.load_one(GROUP, name)
+
+
+def description(name: str) -> str:
+    """Return one line on a protocol, without the options that a device needs."""
+    found = family(name).description
+    return found if isinstance(found, str) else protocol(name).description
 
 
 def protocol(name: str, **options: object) -> WireProtocol:

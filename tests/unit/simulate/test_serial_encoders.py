@@ -18,7 +18,7 @@ def test_jbd_says_what_a_real_one_said() -> None:
         temperature_degc=(32.1, 30.4, 29.8),
         soc=0.99,
         remaining_ah=299.47,
-        full_ah=301.0,
+        design_ah=301.0,
         cycle_count=343,
         balancing=(False,) * 4,
         alarms=frozenset(),

@@ -210,6 +210,14 @@ def _crc16(data: bytes) -> bytes:
 SAMPLES["jk_pb"] = [
     Sample(
         "status",
+        serial((jk.STATUS_V15 + b"\0" + jk.ACK_V15).hex(), jk.ASK_V15.hex()),
+        {"voltage_v": 52.695, "current_a": 0.0, "soc": 0.55, "cycle_count": 62},
+        "mr-manuel/venus-os_dbus-serialbattery tests/bms/test_jkbms_pb.py",
+        options={"address": 3},
+        device="3",
+    ),
+    Sample(
+        "status",
         _acknowledged(jk.STATUS_V19, 0x20, 2),
         {"voltage_v": 54.028, "current_a": -0.727, "soc": 1.0, "cycle_count": 5},
         f"{JK_BMS} tests/components/jk_bms_ble/frames_jk02_32s_v19.h",

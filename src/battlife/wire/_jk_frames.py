@@ -208,18 +208,18 @@ def settings(frame: bytes) -> _Said:
     raise ProtocolError("JK settings of no known layout", HINT)
 
 
-def about(frame: bytes, *, serial_at: int) -> _Said:
+def about(frame: bytes) -> _Said:
     """Return what an about frame says; passwords in it are left alone.
 
-    Parameters
-    ----------
-    serial_at : where its serial number begins
+    The text at 46 is the name that the owner gave the device. Where he gave none, the
+    PB series has the serial number there too, which some descriptions take it for.
     """
     found = {
         "jk_model": _text(frame, 6, 16),
         "hardware_version": _text(frame, 22, 8),
         "software_version": _text(frame, 30, 8),
-        "serial_number": _text(frame, serial_at, 16),
+        "serial_number": _text(frame, 86, 16),
+        "jk_device_name": _text(frame, 46, 16),
         "jk_manufactured": _text(frame, 78, 8),
     }
     values: dict[str, Value] = {k: v for k, v in found.items() if v}

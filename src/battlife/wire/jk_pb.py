@@ -29,10 +29,6 @@ GAP_S: Final = 0.1
 """Between two requests; with less, other devices of the bus answer too."""
 MAX_ADDRESS: Final = 15
 """Addresses that the switches of a PB series BMS can set."""
-SERIAL_RS485: Final = 46
-SERIAL_BLUETOOTH: Final = 86
-"""The PB series has its serial number in both places; older models have a name that
-the owner gave them in the first."""
 
 _BETWEEN: Final = (0, 1)
 """Bytes between a frame and its acknowledgement; address 0 was seen to send none."""
@@ -209,8 +205,7 @@ def _decoded(
         elif name == "settings":
             values, notices = frames.settings(frame.data)
         else:
-            place = SERIAL_RS485 if device else SERIAL_BLUETOOTH
-            values, notices = frames.about(frame.data, serial_at=place)
+            values, notices = frames.about(frame.data)
     except ProtocolError as error:
         return Rejected(frame.time_s, device, error, raw, name)
     return Reading(frame.time_s, device, name, values, raw, None, notices)

@@ -96,6 +96,24 @@ def test_protections_are_named_and_a_short_is_critical():
     assert [n.code for n in reading.notices] == ["critical_fault_code"]
 
 
+def test_bytes_behind_the_sensors_are_left_alone():
+    """Chins packs answer with 5 to 7 bytes more, which echo other fields."""
+    data = BASIC[4:-3] + bytes.fromhex("0074FB7594")
+    body = b"\x00" + bytes([len(data)]) + data
+    raw = b"\xdd\x03" + body + (-sum(body) & 0xFFFF).to_bytes(2) + b"w"
+    (reading,) = said(raw).readings
+    assert reading.values == said(BASIC).readings[0].values
+
+
+def test_hot_cells_forbid_handling():
+    data = bytearray(BASIC[4:-3])
+    data[16:18] = (0b0101_0000).to_bytes(2)
+    body = b"\x00" + bytes([len(data)]) + data
+    raw = b"\xdd\x03" + body + (-sum(body) & 0xFFFF).to_bytes(2) + b"w"
+    (reading,) = said(raw).readings
+    assert [n.code for n in reading.notices] == ["critical_fault_code"] * 2
+
+
 def captures():
     folder = DATASETS / "captures" / "jbd"
     return sorted(folder.glob("*.txt")) or sorted(shared("bms_serial").glob("*.txt"))

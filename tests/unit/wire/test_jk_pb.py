@@ -19,7 +19,16 @@ from battlife.readers import open_frames
 from battlife.wire import decode, protocol
 from battlife.wire._jk_frames import CELLS_24, CELLS_32, FLOATS, proven
 from battlife.wire.checksums import crc16_modbus, sum8
-from jk_samples import ABOUT_V19, SETTINGS_V19, STATUS_V10, STATUS_V11, STATUS_V19
+from jk_samples import (
+    ABOUT_V19,
+    ACK_V15,
+    ASK_V15,
+    SETTINGS_V19,
+    STATUS_V10,
+    STATUS_V11,
+    STATUS_V15,
+    STATUS_V19,
+)
 from support import DATASETS
 
 PB = protocol("jk_pb", address=2)
@@ -82,6 +91,22 @@ def test_status_over_rs485():
     assert values["jk_wire_resistance_ohm"][:2] == (0.060, 0.064)
 
 
+def test_an_answer_captured_on_an_rs485_bus():
+    assert ASK_V15 == ask(3) == protocol("jk_pb", address=3).requests({})[2].data
+    for front in (b"", ASK_V15, b"\0"):  # the adapter may echo what was sent
+        found = said(front + STATUS_V15 + b"\0" + ACK_V15 + b"\0", sent=ASK_V15)
+        assert found.rejected == ()
+        (reading,) = found.readings
+        assert reading.device == "3" and reading.raw == STATUS_V15 + b"\0" + ACK_V15
+        values = reading.values
+        assert values["voltage_v"] == 52.695 and values["current_a"] == 0.0
+        assert values["soc"] == 0.55  # of 280 Ah: 154 Ah
+        assert values["full_capacity_ah"] == 280.0 and values["cycle_count"] == 62
+        assert values["remaining_capacity_ah"] == pytest.approx(154, abs=1.5)
+        assert sum(values["cell_voltage_v"]) == pytest.approx(52.695, abs=0.05)
+        assert values["temperature_degc"] == (19.5, 19.8, 19.4, 19.9)
+
+
 def test_settings_and_about():
     found = said(answer(2, SETTINGS_V19) + answer(2, ABOUT_V19)).merged("2")
     assert found["design_capacity_ah"] == 314.0 and found["jk_n_cells"] == 16
@@ -92,6 +117,7 @@ def test_settings_and_about():
     assert found["hardware_version"] == "19A" and found["software_version"] == "19.27"
     assert found["serial_number"] == "506177F49000674"
     assert found["jk_power_on_count"] == 16
+    assert found["jk_device_name"] == found["serial_number"]  # its owner gave no name
     assert not any("1234" in str(v) for v in found.values())  # its passwords
 
 

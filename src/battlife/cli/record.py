@@ -62,6 +62,8 @@ def command(
     one, several = _units(unit or [])
     if output.suffix != ".h5":
         raise typer.BadParameter(f"{output}: end the name in .h5")
+    live = out.interactive and sys.stdout.isatty() and not (json_lines or plain)
+    live = live and _has_textual()
     stop = Event()
     signal.signal(signal.SIGTERM, lambda *_: stop.set())
 
@@ -77,11 +79,11 @@ def command(
             no_limits=no_limits,
             stop=stop,
             on_update=on_update,
-            on_alarm=lambda alarm: _alarm(out, alarm),
+            # The live view draws the alarms itself.
+            on_alarm=None if live else lambda alarm: _alarm(out, alarm),
         )
 
-    live = out.interactive and sys.stdout.isatty() and not (json_lines or plain)
-    if live and _has_textual():
+    if live:
         from battlife.cli.live import watch_recording
 
         recorded = watch_recording(run, stop, loaded.name)

@@ -3,6 +3,7 @@
 import logging
 import struct
 import warnings
+import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -117,10 +118,25 @@ def _quiet() -> Iterator[list[str]]:
         log.propagate = propagate
 
 
+@contextmanager
+def _zlib_kept() -> Iterator[None]:
+    """Undo what importing fastnda does to zlib.
+
+    It puts another library's functions in place of zlib's for the whole process, and
+    those raise other errors than every other reader expects of damaged data.
+    """
+    kept = zlib.decompress, zlib.decompressobj
+    try:
+        yield
+    finally:
+        zlib.decompress, zlib.decompressobj = kept
+
+
 def _frame(path: Path, packed: bool) -> tuple["pl.DataFrame", list[str]]:
-    from fastnda.nda import read_nda
-    from fastnda.ndax import read_ndax
-    from fastnda.utils import _add_total_time as add_total_time
+    with _zlib_kept():
+        from fastnda.nda import read_nda
+        from fastnda.ndax import read_ndax
+        from fastnda.utils import _add_total_time as add_total_time
 
     with _quiet() as said:
         try:

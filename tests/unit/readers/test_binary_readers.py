@@ -304,3 +304,15 @@ def test_grid_by_every_spelling(reference: str, tmp_path: Path) -> None:
         archive.writestr("xl/worksheets/sheet1.xml", f"<sheetData>{cells}</sheetData>")
     with pytest.raises(InputError, match="cells"):
         zipped.check_zip(path)
+
+
+def test_reading_neware_leaves_zlib_alone():
+    """fastnda puts another library's functions in zlib's place when imported."""
+    import zlib
+
+    from support import DATASETS
+
+    from battlife.readers import read
+
+    read(DATASETS / "cycler_exports" / "test.ndax")
+    assert zlib.decompress.__module__ == zlib.decompressobj.__module__ == "zlib"

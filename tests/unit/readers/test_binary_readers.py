@@ -310,9 +310,8 @@ def test_reading_neware_leaves_zlib_alone():
     """fastnda puts another library's functions in zlib's place when imported."""
     import zlib
 
-    from support import DATASETS
-
     from battlife.readers import read
+    from support import DATASETS
 
     read(DATASETS / "cycler_exports" / "test.ndax")
     assert zlib.decompress.__module__ == zlib.decompressobj.__module__ == "zlib"

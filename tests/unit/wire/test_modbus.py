@@ -401,7 +401,7 @@ def test_numbers_of_an_answer():
 
 
 def test_pymodbus_agrees_on_requests_and_answers():
-    pdu = pytest.importorskip("pymodbus.pdu")
+    from pymodbus import pdu
     from pymodbus.framer import FramerRTU
 
     framer = FramerRTU(pdu.DecodePDU(is_server=True))

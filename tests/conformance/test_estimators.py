@@ -1,6 +1,8 @@
 """The same checks for every estimator."""
 
+from collections.abc import Callable
 from dataclasses import FrozenInstanceError, fields, is_dataclass, replace
+from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
@@ -17,62 +19,49 @@ from battlife.model import (
     trace_sha256,
 )
 from battlife.quantities import QUANTITIES
-
-PACK = Pack(
-    "cell",
-    nominal_ah=2.0,
-    nominal_wh=7.4,
-    cutoff_v=2.7,
-    sensor={"current_a": 0.004, "voltage_v": 0.002},
-    calibration="rig 1",
-)
-SAMPLE_S = 0.5
-"""Fine enough for every method registered here."""
+from estimator_samples import SAMPLES
 
 
-def sample(provenance: Provenance = Provenance()) -> Trace:  # noqa: B008 (frozen)
-    """Return rest, a charge, rest and a full discharge of a 2 Ah cell."""
-    zero = np.zeros(200)
-    load = np.full(7200, 2.0)
-    current = np.concatenate([zero, load, zero, -load, zero])
-    time = np.arange(current.size) * SAMPLE_S
-    mean = np.concatenate([[0.0], (current[1:] + current[:-1]) / 2])
-    soc = np.clip(np.cumsum(mean * SAMPLE_S) / 7200, 0, 1)
-    columns = {
-        "current_a": current,
-        "voltage_v": 3.0 + 1.2 * soc - 0.6 * np.exp(-20 * soc) + 0.05 * current,
-        "temperature_degc": np.full(current.size, 25.0),
-    }
-    return Trace("cell", None, time, [0], columns, provenance=provenance)
+class Tried(NamedTuple):
+    method: Any
+    trace: Callable[..., Trace]
+    pack: Pack
 
 
 def every():
-    return [pytest.param(build(name), id=name) for name in sorted(ESTIMATORS)]
+    for name in sorted(ESTIMATORS):
+        sample = SAMPLES[name]
+        model = sample.model() if sample.model else None
+        built = build(name, sample.settings, model)
+        yield pytest.param(Tried(built, sample.trace, sample.pack), id=name)
 
 
-@pytest.mark.parametrize("method", every())
-def test_options_are_the_fields_of_a_frozen_dataclass(method):
-    assert is_dataclass(method)
+EVERY = list(every())
+
+
+@pytest.mark.parametrize("tried", EVERY)
+def test_options_are_the_fields_of_a_frozen_dataclass(tried):
+    assert is_dataclass(tried.method)
     with pytest.raises(FrozenInstanceError):
-        setattr(method, fields(method)[0].name, None)
-    first = method.estimate(sample(), PACK)[0]
-    assert set(first.options) == {f.name for f in fields(method)}
+        setattr(tried.method, fields(tried.method)[0].name, None)
+    first = tried.method.estimate(tried.trace(), tried.pack)[0]
+    assert set(first.options) == {f.name for f in fields(tried.method)} - {"model"}
 
 
-@pytest.mark.parametrize("method", every())
-def test_inputs_are_unchanged_and_twice_gives_identical_bits(method):
-    trace = sample()
+@pytest.mark.parametrize("tried", EVERY)
+def test_inputs_are_unchanged_and_twice_gives_identical_bits(tried):
+    trace = tried.trace()
     digest = trace_sha256(trace)
-    first = method.estimate(trace, PACK)
+    first = tried.method.estimate(trace, tried.pack)
     assert trace_sha256(trace) == digest
-    assert method.estimate(sample(), PACK) == first
+    assert tried.method.estimate(tried.trace(), tried.pack) == first
     assert all(e.trace_sha256 == digest for e in first)
 
 
-@pytest.mark.parametrize("method", every())
-def test_estimates_say_what_the_contract_asks(method):
-    trace = sample()
-    for estimate in method.estimate(trace, PACK):
+@pytest.mark.parametrize("tried", EVERY)
+def test_estimates_say_what_the_contract_asks(tried):
+    trace = tried.trace()
+    for estimate in tried.method.estimate(trace, tried.pack):
         assert isinstance(estimate, Estimate)
         assert estimate.unit_id == "cell"
         assert estimate.method_version
@@ -90,58 +79,62 @@ def test_estimates_say_what_the_contract_asks(method):
                 assert found.unit == QUANTITIES[name].unit
 
 
-@pytest.mark.parametrize("method", every())
+@pytest.mark.parametrize("tried", EVERY)
 @pytest.mark.parametrize("n", [0, 1, 2])
-def test_too_little_data_raises(method, n):
-    trace = sample()
+def test_too_little_data_raises(tried, n):
+    trace = tried.trace()
     columns = {k: v[:n] for k, v in trace.columns.items()}
     with pytest.raises(EstimateError) as caught:
-        method.estimate(Trace("cell", None, trace.time_s[:n], [0], columns), PACK)
+        tried.method.estimate(
+            Trace("cell", None, trace.time_s[:n], [0], columns), tried.pack
+        )
     assert caught.value.reasons
 
 
-@pytest.mark.parametrize("method", every())
-def test_nothing_but_missing_values_raises(method):
-    trace = sample()
+@pytest.mark.parametrize("tried", EVERY)
+def test_nothing_but_missing_values_raises(tried):
+    trace = tried.trace()
     columns = {k: np.full_like(v, np.nan) for k, v in trace.columns.items()}
     with pytest.raises(EstimateError):
-        method.estimate(replace(trace, columns=columns), PACK)
+        tried.method.estimate(replace(trace, columns=columns), tried.pack)
 
 
-@pytest.mark.parametrize("method", every())
-def test_a_wrong_sign_gives_no_value(method):
-    trace = sample()
+@pytest.mark.parametrize("tried", EVERY)
+def test_a_wrong_sign_gives_no_value(tried):
+    trace = tried.trace()
     flipped = {**trace.columns, "current_a": -trace.column("current_a")}
     try:
-        estimates = method.estimate(replace(trace, columns=flipped), PACK)
+        estimates = tried.method.estimate(replace(trace, columns=flipped), tried.pack)
     except EstimateError:
         return
     assert all(e.status == "refused" and e.reasons for e in estimates)
 
 
-@pytest.mark.parametrize("method", every())
-def test_a_suspect_source_gives_no_value(method):
+@pytest.mark.parametrize("tried", EVERY)
+def test_a_suspect_source_gives_no_value(tried):
     notice = Notice("scale", "current was doubled", Severity.SUSPECT)
-    for estimate in method.estimate(sample(Provenance(notices=(notice,))), PACK):
+    for estimate in tried.method.estimate(
+        tried.trace(Provenance(notices=(notice,))), tried.pack
+    ):
         assert estimate.status == "refused"
         assert estimate.reasons[0] == "suspect_source"
         assert not estimate.measurements
 
 
-@pytest.mark.parametrize("method", every())
-def test_without_a_sensor_the_uncertainty_is_unknown_not_zero(method):
-    bare = replace(PACK, sensor={}, calibration="")
-    for estimate in method.estimate(sample(), bare):
+@pytest.mark.parametrize("tried", EVERY)
+def test_without_a_sensor_the_uncertainty_is_unknown_not_zero(tried):
+    bare = replace(tried.pack, sensor={}, calibration="")
+    for estimate in tried.method.estimate(tried.trace(), bare):
         assert "uncertainty_unknown" in estimate.reasons
         assert estimate.conditions["calibration"] == "unknown"
         assert all(m.uncertainty is None for m in estimate.measurements.values())
 
 
-@pytest.mark.parametrize("method", every())
+@pytest.mark.parametrize("tried", EVERY)
 @pytest.mark.parametrize("seed", range(20))
-def test_holes_anywhere_give_a_value_or_a_reason(method, seed):
+def test_holes_anywhere_give_a_value_or_a_reason(tried, seed):
     rng = np.random.default_rng(seed)
-    trace = sample()
+    trace = tried.trace()
     columns = {}
     for name, column in trace.columns.items():
         broken = column.copy()
@@ -150,7 +143,7 @@ def test_holes_anywhere_give_a_value_or_a_reason(method, seed):
             broken[begin : begin + rng.integers(1, 500)] = np.nan
         columns[name] = broken
     try:
-        estimates = method.estimate(replace(trace, columns=columns), PACK)
+        estimates = tried.method.estimate(replace(trace, columns=columns), tried.pack)
     except EstimateError as error:
         assert error.reasons
         return

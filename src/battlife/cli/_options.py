@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
+    from battlife.model.learned import Model
     from battlife.pipeline.decoding import Decoding
 
 FormatOption = Annotated[
@@ -44,6 +45,10 @@ MapOption = Annotated[
 AddressOption = Annotated[
     int | None, typer.Option("--address", help="Address of the device on its line.")
 ]
+ModelOption = Annotated[
+    Path | None,
+    typer.Option("--model", help="What `battlife calibrate` made of a labelled lot."),
+]
 PeriodOption = Annotated[
     float,
     typer.Option("--period", help="Seconds between two samples of a bus log."),
@@ -76,3 +81,18 @@ def decoding_of(
     decoding = Decoding(protocol, address, dbc, period_s, dbc_map)
     decoding.wire()
     return decoding
+
+
+def model_of(path: Path | None) -> "Model | None":
+    """Return the model of a file, None if none was named.
+
+    Raises
+    ------
+    InputError
+        No such file, or no model in it.
+    """
+    if path is None:
+        return None
+    from battlife.archive.model_file import read_model
+
+    return read_model(path)

@@ -90,12 +90,15 @@ class Output:
 
 
 def quantity_text(measured: Mapping[str, Any] | None, digits: int = 4) -> str:
-    """Return a measured object as text with its k = 2 interval, "–" if missing."""
+    """Return a measured object as text: k = 2, or its interval, "–" if missing."""
     if measured is None or measured.get("value") is None:
         return "–"
     unit = measured["unit"]
     scale, shown_unit = (100.0, "%") if unit == "1" else (1.0, unit)
     value = measured["value"] * scale
+    if measured.get("coverage") is not None:
+        low, high = (f"{measured[k] * scale:.{digits}g}" for k in ("low", "high"))
+        return f"{value:.{digits}g} {shown_unit} ({low} to {high})"
     if measured.get("uncertainty") is None:
         return f"{value:.{digits}g} {shown_unit}"
     half = 2 * measured["uncertainty"] * scale

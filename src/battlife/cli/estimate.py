@@ -1,8 +1,8 @@
 """``battlife estimate``: run one method."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -11,12 +11,14 @@ from battlife.cli._options import (
     FormatOption,
     MapOption,
     MappingOption,
+    ModelOption,
     NominalOption,
     PeriodOption,
     ProtocolOption,
     UnitOption,
     UnitsOption,
     decoding_of,
+    model_of,
 )
 from battlife.cli._output import (
     JsonOption,
@@ -25,6 +27,11 @@ from battlife.cli._output import (
     quantity_text,
     usage,
 )
+
+if TYPE_CHECKING:
+    from battlife.model import Estimate, Estimator
+    from battlife.model.curve import Curve
+    from battlife.pipeline.estimating import UnitEstimates
 
 NAME = "estimate"
 
@@ -47,8 +54,13 @@ def command(
     units: UnitsOption = None,
     unit: UnitOption = None,
     nominal_ah: NominalOption = None,
+    model: ModelOption = None,
     plot: Annotated[
         Path | None, typer.Option("--plot", help="Draw it to FILE.png or .svg.")
+    ] = None,
+    out_file: Annotated[
+        Path | None,
+        typer.Option("--out", help="Curves as a table: FILE.csv, .xlsx or .parquet."),
     ] = None,
     json_lines: JsonOption = False,
     quiet: QuietOption = False,
@@ -56,7 +68,12 @@ def command(
     """Run one method on everything it applies to in the sources."""
     from battlife.errors import BattlifeError, EstimateError
     from battlife.estimators import build
-    from battlife.pipeline.estimating import estimate, parse_settings
+    from battlife.pipeline.estimating import (
+        curve_rows,
+        curves,
+        estimate,
+        parse_settings,
+    )
     from battlife.pipeline.naming import numbered
     from battlife.pipeline.rows import estimate_row
     from battlife.pipeline.sources import LoadOptions, check_format
@@ -74,11 +91,12 @@ def command(
     )
     with usage():
         chosen = parse_settings(settings or [])
-        build(method, chosen)
+        estimator = build(method, chosen, model_of(model))
         check_format(format_name)
+    drawn: list[tuple["Estimate", Sequence["Curve"]]] = []
     for path in sources:
         try:
-            results = estimate(path, method, chosen, options)
+            results = estimate(path, estimator, options)
         except BattlifeError as error:
             out.failure(str(path), error)
             continue
@@ -90,14 +108,32 @@ def command(
                 row = estimate_row(str(path), found)
                 out.row(row)
                 out.text(_line(row))
+        if out_file is not None:
+            drawn.extend(pair for r in results for pair in curves(estimator, r))
         if plot is not None:
-            from battlife.reports.plots import plot_overview
-
             for result in results:
                 target = plot if len(results) == 1 else numbered(plot, result.unit_id)
-                plot_overview(result.trace, result.estimates, target)
+                _draw(method, estimator, result, target)
                 out.note(f"plot: {target}")
+    if out_file is not None:
+        from battlife.reports.tables import write_table
+
+        write_table(list(curve_rows(drawn)), out_file)
+        out.note(f"curves: {out_file}")
     return out.exit_code
+
+
+def _draw(
+    method: str, estimator: "Estimator", unit: "UnitEstimates", target: Path
+) -> None:
+    from battlife.pipeline.estimating import curves
+    from battlife.reports.method_plots import METHOD_PLOTS, plot_method
+    from battlife.reports.plots import plot_overview
+
+    if method in METHOD_PLOTS:
+        plot_method(method, unit.trace, curves(estimator, unit), target)
+    else:
+        plot_overview(unit.trace, unit.estimates, target)
 
 
 def _line(row: Mapping[str, Any]) -> str:

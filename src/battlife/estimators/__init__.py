@@ -10,12 +10,15 @@ import types
 from collections.abc import Mapping
 from dataclasses import fields
 from importlib import import_module
-from typing import Any, Final, get_args, get_origin, get_type_hints
+from typing import TYPE_CHECKING, Any, Final, get_args, get_origin, get_type_hints
 
 from battlife.errors import InputError
 from battlife.model import Estimator
 
-__all__ = ["DESCRIPTIONS", "ESTIMATORS", "build", "options_of"]
+if TYPE_CHECKING:
+    from battlife.model.learned import Model
+
+__all__ = ["DESCRIPTIONS", "ESTIMATORS", "build", "options_of", "takes_model"]
 
 ESTIMATORS: Final[Mapping[str, str]] = types.MappingProxyType(
     {
@@ -34,7 +37,11 @@ DESCRIPTIONS: Final[Mapping[str, str]] = types.MappingProxyType(
 """One line per method, for lists."""
 
 
-def build(name: str, settings: Mapping[str, str] | None = None) -> Estimator:
+def build(
+    name: str,
+    settings: Mapping[str, str] | None = None,
+    model: "Model | None" = None,
+) -> Estimator:
     """Return the method `name` with its options set from text.
 
     Parameters
@@ -42,11 +49,13 @@ def build(name: str, settings: Mapping[str, str] | None = None) -> Estimator:
     name : a key of ESTIMATORS
     settings : option name to value as written on the command line; numbers, "none",
         and comma-separated numbers for an option that takes several
+    model : what a calibration produced, for a method with a field of that name
 
     Raises
     ------
     InputError
-        Unknown method, unknown option, or a value that is not of its type.
+        Unknown method, unknown option, a value that is not of its type, or a model for
+        a method that takes none.
     """
     kind = _class(name)
     hints = _options(kind)
@@ -58,6 +67,13 @@ def build(name: str, settings: Mapping[str, str] | None = None) -> Estimator:
                 f"its options: {', '.join(sorted(hints))}",
             )
         values[key] = _parsed(name, key, text, hints[key])
+    if model is not None:
+        if not takes_model(name):
+            raise InputError(
+                f"method {name!r} takes no model",
+                f"those that do: {', '.join(filter(takes_model, sorted(ESTIMATORS)))}",
+            )
+        values["model"] = model
     built: Estimator = kind(**values)
     return built
 
@@ -65,6 +81,11 @@ def build(name: str, settings: Mapping[str, str] | None = None) -> Estimator:
 def options_of(name: str) -> tuple[str, ...]:
     """Return the names of a method's options, sorted."""
     return tuple(sorted(_options(_class(name))))
+
+
+def takes_model(name: str) -> bool:
+    """Say whether a method works with a Model, the result of a calibration."""
+    return any(field.name == "model" for field in fields(_class(name)))
 
 
 def _class(name: str) -> Any:
@@ -78,7 +99,7 @@ def _class(name: str) -> Any:
 
 def _options(kind: Any) -> dict[str, Any]:
     hints = get_type_hints(kind)
-    return {field.name: hints[field.name] for field in fields(kind)}
+    return {f.name: hints[f.name] for f in fields(kind) if f.name != "model"}
 
 
 def _parsed(method: str, key: str, text: str, hint: Any) -> Any:

@@ -1,13 +1,15 @@
 """Run methods on the units of a source."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from math import isnan
 from pathlib import Path
 
 from battlife.errors import EstimateError, InputError
 from battlife.estimators import build
 from battlife.grading import load_policy
-from battlife.model import Estimate, Pack, Trace
+from battlife.model import Estimate, Estimator, Pack, Trace
+from battlife.model.curve import Curve
 from battlife.pipeline.evaluate import GRADING_METHODS, with_sensor
 from battlife.pipeline.sources import LoadOptions, load_units_of
 
@@ -45,18 +47,25 @@ def parse_settings(pairs: Sequence[str]) -> dict[str, str]:
 
 
 def estimate(
-    path: Path, method: str, settings: Mapping[str, str], options: LoadOptions
+    path: Path,
+    estimator: Estimator,
+    options: LoadOptions,
 ) -> tuple[UnitEstimates, ...]:
     """Run one method on every unit of a file.
+
+    Parameters
+    ----------
+    path : log or archive
+    estimator : the method, from :func:`battlife.estimators.build`
+    options : how the file is loaded
 
     Raises
     ------
     InputError
-        The file cannot be read, or the method or an option is unknown.
+        The file cannot be read.
     EstimateError
         No unit of the file supports any estimate of this method.
     """
-    estimator = build(method, settings)
     policy = load_policy(None)
     results = []
     refusal: EstimateError | None = None
@@ -71,6 +80,40 @@ def estimate(
     if not results and refusal is not None:
         raise refusal
     return tuple(results)
+
+
+def curves(
+    estimator: Estimator, unit: UnitEstimates
+) -> tuple[tuple[Estimate, tuple[Curve, ...]], ...]:
+    """Return what a method computed along an axis, for each accepted estimate.
+
+    A method without curves gives none.
+    """
+    draws = getattr(estimator, "curves", None)
+    return tuple(
+        (e, tuple(draws(unit.trace, unit.pack, e)) if draws else ())
+        for e in unit.estimates
+        if e.status == "ok"
+    )
+
+
+def curve_rows(
+    results: Iterable[tuple[Estimate, Sequence[Curve]]],
+) -> Iterator[dict[str, str | int | float | None]]:
+    """Return the points of curves as rows of one table, in order."""
+    for found, drawn in results:
+        for curve in drawn:
+            head: dict[str, str | int | float | None] = {
+                "unit": found.unit_id,
+                "method": found.method,
+                "cycle": found.cycle,
+                "segment": found.segment,
+                "curve": curve.name,
+            }
+            columns = {n: c.tolist() for n, c in curve.columns.items()}
+            for point in zip(*columns.values(), strict=True):
+                values = (None if isnan(v) else v for v in point)
+                yield head | dict(zip(columns, values, strict=True))
 
 
 def every_estimate(path: Path, options: LoadOptions) -> tuple[UnitEstimates, ...]:

@@ -1,0 +1,55 @@
+"""One trace per method that supports it, for the shared estimator tests.
+
+A line of SAMPLES: method -> (settings, model or None, trace(provenance), pack). The
+trace must be one on which every estimate is accepted.
+"""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import numpy as np
+
+from battlife.model import Pack, Provenance, Trace
+from battlife.model.learned import Model
+
+PACK = Pack(
+    "cell",
+    nominal_ah=2.0,
+    nominal_wh=7.4,
+    cutoff_v=2.7,
+    sensor={"current_a": 0.004, "voltage_v": 0.002},
+    calibration="rig 1",
+)
+SAMPLE_S = 0.5
+"""Fine enough for every method that takes :func:`cycle`."""
+
+
+def cycle(provenance: Provenance = Provenance()) -> Trace:  # noqa: B008 (frozen)
+    """Return rest, a charge, rest and a full discharge of a 2 Ah cell."""
+    zero = np.zeros(200)
+    load = np.full(7200, 2.0)
+    current = np.concatenate([zero, load, zero, -load, zero])
+    time = np.arange(current.size) * SAMPLE_S
+    mean = np.concatenate([[0.0], (current[1:] + current[:-1]) / 2])
+    soc = np.clip(np.cumsum(mean * SAMPLE_S) / 7200, 0, 1)
+    columns = {
+        "current_a": current,
+        "voltage_v": 3.0 + 1.2 * soc - 0.6 * np.exp(-20 * soc) + 0.05 * current,
+        "temperature_degc": np.full(current.size, 25.0),
+    }
+    return Trace("cell", None, time, [0], columns, provenance=provenance)
+
+
+class Sample(NamedTuple):
+    """What a method is tried on."""
+
+    settings: dict[str, str] = {}
+    model: Callable[[], Model] | None = None
+    trace: Callable[..., Trace] = cycle
+    pack: Pack = PACK
+
+
+SAMPLES: dict[str, Sample] = {
+    "capacity": Sample(),
+    "dcir": Sample(),
+}

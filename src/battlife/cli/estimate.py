@@ -93,7 +93,7 @@ def command(
         chosen = parse_settings(settings or [])
         estimator = build(method, chosen, model_of(model))
         check_format(format_name)
-    drawn: list[tuple["Estimate", Sequence["Curve"]]] = []
+    drawn: list[tuple[Estimate, Sequence[Curve]]] = []
     for path in sources:
         try:
             results = estimate(path, estimator, options)

@@ -11,6 +11,7 @@ import typer
 
 from battlife import __version__
 from battlife.cli import (
+    calibrate,
     clear_faults,
     convert,
     decode,
@@ -25,6 +26,7 @@ from battlife.cli import (
     read,
     record,
     recover,
+    screen,
     simulate,
     verify,
     watch,
@@ -51,6 +53,8 @@ for _module in (
     plot,
     estimate,
     grade,
+    calibrate,
+    screen,
     decode,
     devices,
     read,

@@ -55,6 +55,17 @@ class Output:
         """Whether progress may be drawn."""
         return not self.quiet and sys.stderr.isatty()
 
+    @contextmanager
+    def working(self, what: str) -> Iterator[None]:
+        """Show on a terminal that long work goes on."""
+        if not self.interactive:
+            yield
+            return
+        from rich.console import Console
+
+        with Console(stderr=True).status(what):
+            yield
+
     def row(self, row: Mapping[str, Any]) -> None:
         """Print one JSON line, only in JSON mode."""
         if self.json_lines:

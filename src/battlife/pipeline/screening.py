@@ -1,0 +1,250 @@
+"""Learn from a labelled lot, screen the rest: tables of features, or recordings."""
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+
+from battlife.errors import EstimateError, InputError
+from battlife.estimators import build
+from battlife.estimators.learned.applying import Screened, apply
+from battlife.estimators.learned.tracing import FEATURISERS, features_of
+from battlife.estimators.learned.training import Labels, Summary, train
+from battlife.estimators.soh import state_of_health
+from battlife.grading import load_policy
+from battlife.model import Estimate
+from battlife.model._arrays import Column
+from battlife.model.learned import Model
+from battlife.model.table import FeatureTable
+from battlife.pipeline.evaluate import with_sensor
+from battlife.pipeline.rows import SCHEMA, Row, finite
+from battlife.pipeline.software import software_versions
+from battlife.pipeline.sources import LoadOptions, Unit, load_units_of
+from battlife.readers.feature_tables import is_table, read_feature_table
+
+TABLE: Final = "table"
+"""Name of the estimator of a model for ready tables."""
+MEASURED: Final = ("discharge_capacity_ah", "soh_capacity")
+"""Truths that a recording itself may hold: the measurement nearest to the features."""
+KEYS: Final = ("unit", "file", "cell")
+"""Columns by which a table of labels may name a recording, by id or file name."""
+
+
+def calibrate(
+    paths: Sequence[Path], labels: Labels, estimator: str, options: LoadOptions
+) -> tuple[Model, tuple[Summary, ...]]:
+    """Return the model of a labelled lot, and how it did on units left out.
+
+    Parameters
+    ----------
+    paths : tables with all columns; or recordings, with a table of labels among them
+        unless the truth is one that the recordings hold
+    estimator : method the model is for; "table" for ready tables of features
+
+    Raises
+    ------
+    InputError
+        A file cannot be read, or columns are missing.
+    EstimateError
+        Too few labelled units.
+    """
+    if estimator != TABLE and estimator not in FEATURISERS:
+        raise InputError(
+            f"no estimator {estimator!r} learns from a lot",
+            f"known: {', '.join((TABLE, *sorted(FEATURISERS)))}",
+        )
+    needed = [labels.truth, labels.group, *labels.by]
+    tables = [p for p in paths if is_table(p, needed)]
+    if len(tables) == len(paths):
+        table = joined([read_feature_table(p) for p in paths])
+    else:
+        if estimator == TABLE:
+            # Say which column is missing rather than how to read a recording.
+            for path in paths:
+                found = read_feature_table(path)
+                for name in needed:
+                    found.label(name)
+        table = _labelled_recordings(paths, labels.truth, estimator, options)
+    software = software_versions()["battlife"]
+    return train(table, labels, estimator, software)
+
+
+def screen(
+    path: Path, model: Model, options: LoadOptions
+) -> Iterator[tuple[Row, Screened]]:
+    """Yield one row for every row of a table, or for all a recording holds.
+
+    Raises
+    ------
+    InputError
+        The file cannot be read, or lacks what the model needs.
+    EstimateError
+        A recording holds nothing the model could use.
+    """
+    if is_table(path, model.text("design/names")):
+        table = read_feature_table(path)
+    elif model.estimator in FEATURISERS:
+        table = joined(
+            [
+                _recorded(unit, model.estimator, path)
+                for unit in load_units_of(path, options)
+            ]
+        )
+    else:
+        table = read_feature_table(path)
+    group = str(model.attribute("group"))
+    units = table.label(group) if group in table.names else ("",) * len(table)
+    for found in apply(model, table):
+        yield _row(path, units[found.row], model, found), found
+
+
+def joined(tables: Sequence[FeatureTable]) -> FeatureTable:
+    """Return the rows of several tables below each other.
+
+    Raises
+    ------
+    InputError
+        A column holds vectors in one and something else in another.
+    """
+    if len(tables) == 1:
+        return tables[0]
+    numbers: dict[str, list[Column]] = {}
+    vectors: dict[str, tuple[Column, ...]] = {}
+    texts: dict[str, tuple[str, ...]] = {}
+    names = list(dict.fromkeys(n for t in tables for n in t.names))
+    for name in names:
+        if any(name in t.vectors for t in tables):
+            if any(name in t.numbers for t in tables):
+                raise InputError(f"column {name!r} holds vectors in some files only")
+            vectors[name] = tuple(
+                v for t in tables for v in t.vectors.get(name, (np.empty(0),) * len(t))
+            )
+        elif any(name in t.numbers for t in tables):
+            numbers[name] = [
+                t.numbers.get(name, np.full(len(t), np.nan)) for t in tables
+            ]
+        texts[name] = tuple(
+            text
+            for t in tables
+            for text in (
+                t.label(name)
+                if name in t.texts or name in t.numbers
+                else ("",) * len(t)
+            )
+        )
+    return FeatureTable(
+        {n: np.concatenate(v) for n, v in numbers.items()},
+        vectors,
+        texts,
+        tuple(s for t in tables for s in t.sources),
+    )
+
+
+def _labelled_recordings(
+    paths: Sequence[Path], truth: str, estimator: str, options: LoadOptions
+) -> FeatureTable:
+    """Return the features of recordings beside the truth of each row."""
+    labels = [p for p in paths if is_table(p, [truth])]
+    logs = [p for p in paths if p not in labels]
+    if not labels and truth not in MEASURED:
+        raise InputError(
+            f"nothing says the {truth} of these recordings",
+            f"add a table with the columns {truth} and {KEYS[0]} or {KEYS[1]}, or take "
+            f"--truth {' or '.join(MEASURED)}",
+        )
+    known = _label_values([read_feature_table(p) for p in labels], truth)
+    tables = []
+    refusal: EstimateError | None = None
+    for path in logs:
+        for unit in load_units_of(path, options):
+            try:
+                table = _recorded(unit, estimator, path)
+            except EstimateError as error:
+                refusal = refusal or error
+                continue
+            if labels:
+                value = known.get(unit.trace.unit_id, known.get(path.name, np.nan))
+                values = np.full(len(table), value)
+            else:
+                values = _measured(unit, truth, table)
+            tables.append(
+                FeatureTable(
+                    {**table.numbers, truth: values},
+                    table.vectors,
+                    table.texts,
+                    table.sources,
+                )
+            )
+    if not tables:
+        raise refusal or EstimateError("no recording holds features", "", ("empty",))
+    return joined(tables)
+
+
+def _recorded(unit: Unit, estimator: str, path: Path) -> FeatureTable:
+    """Return the features of one recording with its unit, file and identity."""
+    table = features_of(estimator, unit.trace, unit.pack)
+    n = len(table)
+    known = {
+        "unit": unit.trace.unit_id,
+        "file": path.name,
+        "chemistry": unit.pack.chemistry,
+    }
+    nominal = np.nan if unit.pack.nominal_ah is None else unit.pack.nominal_ah
+    return FeatureTable(
+        {**table.numbers, "nominal_ah": np.full(n, nominal)},
+        table.vectors,
+        {**table.texts, **{name: (text,) * n for name, text in known.items()}},
+        unit.trace.provenance.sources,
+    )
+
+
+def _label_values(tables: Sequence[FeatureTable], truth: str) -> dict[str, float]:
+    values: dict[str, float] = {}
+    for table in tables:
+        for key in KEYS:
+            if key in table.names:
+                names = table.label(key)
+                values |= dict(zip(names, table.number(truth).tolist(), strict=True))
+    if tables and not values:
+        raise InputError(
+            "the table of labels does not say which recording a line is about",
+            f"give it a column {', '.join(KEYS[:-1])} or {KEYS[-1]}",
+        )
+    return values
+
+
+def _measured(unit: Unit, truth: str, table: FeatureTable) -> Column:
+    """Return (n,) the truth that the same recording measured nearest to each row."""
+    pack = with_sensor(unit.pack, load_policy(None))
+    estimates: Sequence[Estimate] = build("capacity", {}).estimate(unit.trace, pack)
+    if truth.startswith("soh"):
+        estimates = state_of_health(estimates, pack)
+    having = [e for e in estimates if e.status == "ok" and truth in e.measurements]
+    if not having:
+        return np.full(len(table), np.nan)
+    begin = np.array([e.start_sample for e in having], dtype=float)
+    end = np.array([e.stop_sample for e in having], dtype=float)
+    value = np.array([e.measurements[truth].value for e in having], dtype=float)
+    start, stop = table.number("start_sample"), table.number("stop_sample")
+    gap = np.maximum(begin - stop[:, None], start[:, None] - end).clip(min=0.0)
+    nearest: Column = value[gap.argmin(axis=1)]
+    return nearest
+
+
+def _row(path: Path, unit: str, model: Model, found: Screened) -> Row:
+    return {
+        "schema": SCHEMA,
+        "source": str(path),
+        "row": found.row,
+        "unit": unit or None,
+        "status": found.status,
+        "quantity": model.quantity,
+        "unit_of_value": model.unit,
+        "value": finite(found.value),
+        "low": finite(found.low),
+        "high": finite(found.high),
+        "coverage": found.coverage,
+        "reasons": list(found.reasons),
+        "model_sha256": model.sha256,
+    }

@@ -10,8 +10,9 @@ The rules:
   had time for its first three rounds.
 - Silence: no right message of a device for `silence_s`.
 - Stuck: every voltage of a device unchanged for `silence_s` and ten answers while it
-  says that at least 1 A flows (at rest constant voltages are right); or one cell
-  unchanged while the median of the others moved by 30 mV.
+  says that at least 1 A flows (at rest constant voltages are right), where it tells
+  voltages coarsely the current too; or one cell unchanged while the median of its
+  message moved by 30 mV, or by more than three of the steps it tells.
 - A critical fault code, until the same message comes without it.
 
 An alarm ends when the value is back by a margin, so that noise does not make many.
@@ -21,6 +22,7 @@ import math
 from collections import deque
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import pairwise
 from statistics import median
 from typing import Final
 
@@ -37,7 +39,11 @@ ROUNDS: Final = 3
 STUCK_ANSWERS: Final = 10
 STUCK_CURRENT_A: Final = 1.0
 STUCK_MOVE_V: Final = 0.030
-"""Well above the resolution (1 to 10 mV) and noise of any of the BMSs."""
+"""Well above the resolution and noise of a BMS that tells a mV or ten."""
+STUCK_STEPS: Final = 3.5
+"""Others, rounded, may move by two steps while a cell keeps within one."""
+STUCK_FINE_V: Final = 0.015
+"""Beyond it (20 and 100 mV are known) voltages may stand still for long."""
 BACK_V: Final = 0.010
 BACK_SPREAD_V: Final = 0.002
 BACK_K: Final = 1.0
@@ -96,11 +102,14 @@ class _State:
     watched: Watched
     cells: list[float] = field(default_factory=list)
     cell_s: list[float] = field(default_factory=list)
-    reference: list[tuple[float, float]] = field(default_factory=list)
-    """Per cell: its value when it last changed, and the median of all then."""
+    middle_v: list[float] = field(default_factory=list)
+    """Per cell: the median of its message when it last changed."""
+    step_v: float = math.inf
+    """Smallest difference between two cells so far: at least the resolution."""
     temperatures: list[deque[tuple[float, float]]] = field(default_factory=list)
     heard_s: float = 0.0
     current_a: float = math.nan
+    current_moved: bool = False
     voltage_v: float = math.nan
     moved_s: float = 0.0
     unchanged: int = 0
@@ -144,6 +153,7 @@ class AlarmWatch:
         cells = _vector(reading.values.get("cell_voltage_v"))
         current = reading.values.get("current_a")
         if isinstance(current, (int, float)):
+            state.current_moved |= current != state.current_a
             state.current_a = float(current)
         self._take_voltages(at, cells, reading)
         self._check_cells(at, cells)
@@ -180,21 +190,22 @@ class AlarmWatch:
         if grown > 0:
             state.cells += [math.nan] * grown
             state.cell_s += [-math.inf] * grown
-            state.reference += [(math.nan, math.nan)] * grown
-        changed = []
-        for i, value in enumerate(cells):
-            if math.isnan(value):
-                continue
-            if value != state.cells[i]:
-                changed.append(i)
-            state.cells[i], state.cell_s[i] = value, at.now_s
+            state.middle_v += [math.nan] * grown
+        heard = [i for i, value in enumerate(cells) if not math.isnan(value)]
+        changed = {i for i in heard if cells[i] != state.cells[i]}
+        told = pairwise(sorted({cells[i] for i in heard}))
+        state.step_v = min([state.step_v, *(high - low for low, high in told)])
+        for i in heard:
+            state.cells[i], state.cell_s[i] = cells[i], at.now_s
+        moved |= state.step_v > STUCK_FINE_V and state.current_moved
+        state.current_moved = False
         if changed or moved or not abs(state.current_a) >= STUCK_CURRENT_A:
             state.moved_s, state.unchanged = at.now_s, 0
         else:
             state.unchanged += 1
-        self._check_stuck(at, changed)
+        self._check_stuck(at, heard, changed)
 
-    def _check_stuck(self, at: _At, changed: Sequence[int]) -> None:
+    def _check_stuck(self, at: _At, heard: Sequence[int], changed: set[int]) -> None:
         state = at.state
         silence_s = self._limits.silence_s
         if silence_s is None:
@@ -204,19 +215,18 @@ class AlarmWatch:
         if stuck or state.unchanged == 0:
             which = "all voltages"
             self._set(at, "stuck", which, stuck, still_s, silence_s, "s")
-        known = [v for v in state.cells if not math.isnan(v)]
-        if len(known) < 3:
+        if len(heard) < 3:
             return
-        middle = median(known)
-        for i in changed:
-            state.reference[i] = (state.cells[i], middle)
-            self._set(at, "stuck", f"cell {i + 1}", False)
-        fresh = set(changed)
-        for i, (_, then) in enumerate(state.reference):
-            if i not in fresh and abs(middle - then) >= STUCK_MOVE_V:
-                heard = state.cell_s[i] > at.now_s - self._age_s(state)
-                which, moved_v = f"cell {i + 1}", abs(middle - then)
-                self._set(at, "stuck", which, heard, moved_v, STUCK_MOVE_V, "V")
+        # Of this message alone: cells heard at other times tell another load.
+        middle = median(state.cells[i] for i in heard)
+        limit_v = max(STUCK_MOVE_V, STUCK_STEPS * state.step_v)
+        for i in heard:
+            moved_v = abs(middle - state.middle_v[i])
+            if i in changed:
+                state.middle_v[i] = middle
+                self._set(at, "stuck", f"cell {i + 1}", False)
+            elif moved_v >= limit_v:
+                self._set(at, "stuck", f"cell {i + 1}", True, moved_v, limit_v, "V")
 
     def _check_cells(self, at: _At, cells: Sequence[float]) -> None:
         limits = self._limits

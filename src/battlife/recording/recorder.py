@@ -99,12 +99,18 @@ def record(
             f"{out}: exists already; a recording never replaces anything",
             "choose another name",
         )
-    start_s, start_utc_ns = clock(), utc_ns()
-    lines, devices = connect(rig.devices, wake, lambda: clock() - start_s)
-    run = _Run(rig, lines, devices, ids, clock, start_s, stop or Event(), on_alarm)
+    start_s = clock()
+
+    def now_s() -> float:
+        return clock() - start_s
+
+    lines, devices = connect(rig.devices, wake, now_s)
+    run = _Run(rig, lines, devices, ids, clock, now_s, stop or Event(), on_alarm)
     try:
         for line in lines:
             line.open()
+        # Opening a bus may take seconds, which are neither silence nor recorded.
+        start_s, start_utc_ns = clock(), utc_ns()
         header = journal_header(
             rig, devices, ids, operator, wake, start_s, start_utc_ns
         )
@@ -143,13 +149,13 @@ class _Run:
         devices: Sequence[LineDevice],
         ids: Mapping[str, str],
         clock: Callable[[], float],
-        start_s: float,
+        now_s: Callable[[], float],
         stop: Event,
         on_alarm: Callable[[Alarm], None] | None,
     ) -> None:
         self._lines = lines
         self._clock = clock
-        self._start_s = start_s
+        self._now_s = now_s
         self._stop = stop
         self._on_alarm = on_alarm
         self._lock = Lock()
@@ -173,9 +179,6 @@ class _Run:
         self._error: BaseException | None = None
         self.alarms: list[Alarm] = []
         self._programs = Programs(rig.on_alarm, self._put_event)
-
-    def now_s(self) -> float:
-        return self._clock() - self._start_s
 
     def run(
         self,
@@ -222,7 +225,7 @@ class _Run:
     ) -> None:
         try:
             while not self._stop.is_set():
-                if duration_s is not None and self.now_s() >= duration_s:
+                if duration_s is not None and self._now_s() >= duration_s:
                     self._reason = "duration"
                     break
                 if not any(thread.is_alive() for thread in self._threads):
@@ -239,7 +242,7 @@ class _Run:
             self._drain(journal, utc_ns, 0.0)
             end = {
                 "reason": self._reason,
-                "duration_s": self.now_s(),
+                "duration_s": self._now_s(),
                 **self._totals(),
             }
             journal.end(end, *self._moment(utc_ns))
@@ -298,7 +301,7 @@ class _Run:
         utc_ns: Callable[[], int],
         on_acknowledged: Callable[[int], None] | None,
     ) -> None:
-        now_s = self.now_s()
+        now_s = self._now_s()
         monotonic_ns, now_ns = self._moment(utc_ns)
         if now_s - self._counted_s >= COUNTS_S:
             self._counted_s = now_s
@@ -324,7 +327,7 @@ class _Run:
         with self._lock:
             shared = self._shared
             return Status(
-                time_s=self.now_s(),
+                time_s=self._now_s(),
                 values={name: dict(v) for name, v in shared.values.items()},
                 heard_s=dict(shared.heard_s),
                 n_frames=journal.n_frames,
@@ -332,7 +335,7 @@ class _Run:
                 n_lost=sum(line.n_lost for line in self._lines),
                 n_rejected=shared.n_rejected,
                 n_timeouts=sum(shared.timeouts.values()),
-                acknowledged_age_s=self.now_s() - self._safe_s,
+                acknowledged_age_s=self._now_s() - self._safe_s,
                 away=tuple(sorted(shared.away)),
                 alarms=self._watch.active,
                 n_alarms=shared.n_alarms,
@@ -388,7 +391,7 @@ class _Run:
 
     def _take(self, step: LineStep) -> None:
         changes: list[Alarm] = []
-        now_s = self.now_s()
+        now_s = self._now_s()
         with self._lock:
             shared = self._shared
             for name, item in step.items:
@@ -437,4 +440,4 @@ class _Run:
                 return
 
     def _put_event(self, facts: Mapping[str, object]) -> None:
-        self._queue.put({"time_s": self.now_s(), **facts})
+        self._queue.put({"time_s": self._now_s(), **facts})

@@ -123,6 +123,39 @@ def test_one_cell_that_stands_still_while_the_others_move_is_stuck() -> None:
     assert [(a.code, a.which) for a in found] == [("stuck", "cell 2")]
 
 
+def test_cells_told_in_two_messages_are_not_compared_across_them() -> None:
+    nan = float("nan")
+
+    def said_at(t: int, load_v: float) -> list[Reading]:
+        first = tuple(round(3.7 + i / 1000 - load_v, 3) for i in range(6))
+        second = tuple(round(3.7 + i / 1000, 3) for i in range(6, 10))
+        return [
+            said(t + 0.0, cell_voltage_v=(*first, *[nan] * 4), current_a=-20.0 - t),
+            said(t + 0.5, cell_voltage_v=(*[nan] * 6, *second), current_a=-20.0 - t),
+        ]
+
+    # The load jumps while the second message still tells what was before.
+    readings = [*said_at(0, 0.0), *said_at(1, 0.05), *said_at(2, 0.05)]
+    assert run(Limits(silence_s=5), *readings) == []
+
+
+def test_a_coarse_device_stands_still_rightly_while_its_current_moves() -> None:
+    # Renogy tells cells in steps of 0.1 V, a Kona in steps of 20 mV.
+    def volts(t: int) -> tuple[float, ...]:
+        return (3.4 if t < 40 else 3.3, 3.4, 3.4 if t < 41 else 3.3, 3.3)
+
+    readings = [
+        said(float(t), cell_voltage_v=volts(t), current_a=-20.0 - t % 2 / 10)
+        for t in range(60)
+    ]
+    assert run(Limits(silence_s=5), *readings) == []
+    frozen = [
+        said(60.0 + t, cell_voltage_v=volts(59), current_a=-20.0) for t in range(60)
+    ]
+    (alarm,) = run(Limits(silence_s=5), *readings, *frozen)
+    assert (alarm.code, alarm.which) == ("stuck", "all voltages")
+
+
 def test_a_critical_fault_lasts_until_its_message_comes_without_it() -> None:
     fault = Notice("critical_fault_code", "isolation failure")
     readings = [

@@ -426,3 +426,27 @@ def test_a_silent_channel_raises_its_alarm_while_it_is_away(
         on_alarm=alarmed,
     )
     assert (told[0].code, told[0].device) == ("silence", "d0")
+
+
+def test_the_time_it_takes_to_open_a_bus_is_not_recorded(tmp_path: Path) -> None:
+    now = [0.0]
+
+    class SlowToOpen(ScriptedLine):
+        def open(self) -> None:
+            super().open()
+            now[0] += 15.0  # python-can and a network, on a busy computer
+
+    stop = Event()
+    line = SlowToOpen("can0", ["d0"], [cells(1), stop.set])
+    done = record(
+        rig_of("can0", limits=Limits(silence_s=5)),
+        tmp_path / "a.h5",
+        unit="4711",
+        duration_s=10,
+        stop=stop,
+        connect=connected([line]),
+        clock=lambda: now[0],
+    )
+    assert done.alarms == ()
+    assert done.reason == "stopped"
+    assert done.duration_s == 0.0

@@ -58,3 +58,26 @@ def test_a_rig_script_loads_nothing_heavy():
         [sys.executable, "-c", code], capture_output=True, text=True, check=True
     )
     assert done.stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize("protocol", ["jbd_uart", "leaf", "daly_modbus"])
+def test_a_reading_needs_neither_numpy_nor_a_search_of_all_packages(protocol):
+    """A serial line and a CAN bus; python-can searches packages of its own accord."""
+    code = (
+        "import sys; sys.modules['asammdf'] = None\n"
+        "import battlife\n"
+        "with battlife.open(sys.argv[1]) as pack:\n"
+        "    values = pack.read().values\n"
+        "heavy = {'numpy', 'numba', 'pandas', 'scipy', 'h5py', 'cantools'}\n"
+        "heavy |= {'pymodbus', 'udsoncan'}\n"
+        "heavy |= set() if 'can:/' in sys.argv[1] else {'can', 'email', 'asyncio'}\n"
+        "print(sorted(heavy & set(sys.modules)), 'cell_voltage_v' in values)"
+    )
+    with running(protocol, seed=1) as device:
+        done = subprocess.run(
+            [sys.executable, "-c", code, f"{protocol}@{device.channel}"],
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+    assert done.stdout.strip() == "[] True"

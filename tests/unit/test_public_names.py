@@ -20,6 +20,8 @@ def test_every_public_name_is_there() -> None:
     ("statement", "absent"),
     [
         ("import battlife", ["numpy", "numba", "h5py", "polars"]),
+        ("import battlife; battlife.open; import battlife.wire", ["numpy", "can"]),
+        ("import battlife; battlife.Grade, battlife.Pack", ["numpy"]),
         ("import battlife; battlife.Trace", ["numba", "h5py", "polars"]),
         ("import battlife; battlife.read", ["numba", "h5py", "polars", "scipy"]),
         ("import battlife; battlife.open_archive", ["numba", "polars", "scipy"]),

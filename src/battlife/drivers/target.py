@@ -8,10 +8,9 @@ from pathlib import Path
 from typing import Any, Final, Literal, Union, get_args, get_origin, get_type_hints
 from urllib.parse import unquote
 
-from battlife import _plugins
 from battlife.errors import InputError
 from battlife.model import WireProtocol
-from battlife.wire import GROUP, names, protocol
+from battlife.wire import family, protocol
 
 LINE_KEYS: Final = frozenset(
     {
@@ -81,10 +80,10 @@ class Target:
             No such protocol, an option it does not take, or a value that does not
             fit the option.
         """
-        if self.protocol not in names():
-            return protocol(self.protocol)
-        family: Any = _plugins.load_one(GROUP, self.protocol)
-        hints = get_type_hints(family)
+        try:
+            hints = get_type_hints(family(self.protocol))
+        except KeyError:
+            return protocol(self.protocol)  # which says what is known
         given: dict[str, object] = {
             key: _converted(key, text, hints.get(key, str))
             for key, text in self.options.items()

@@ -1,7 +1,11 @@
-"""Frozen data: Frame, Trace, Pack, Estimate, Grade; interfaces between layers."""
+"""Frozen data: Frame, Trace, Pack, Estimate, Grade; interfaces between layers.
 
-from battlife.model._arrays import Column, IndexColumn, frozen_floats, frozen_indices
-from battlife.model._hash import trace_sha256
+What holds arrays is loaded at first use: a rig script reads a pack without NumPy.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
 from battlife.model.estimate import Estimate, Measurement, Scalar
 from battlife.model.frame import (
     SIMULATED_DATA,
@@ -40,13 +44,22 @@ from battlife.model.reading import (
     merge,
 )
 from battlife.model.request import Allow, Request
-from battlife.model.trace import (
-    STEP_COLUMNS,
-    STEP_KINDS,
-    Spectrum,
-    StepTable,
-    Trace,
-)
+
+if TYPE_CHECKING:
+    from battlife.model._arrays import (
+        Column,
+        IndexColumn,
+        frozen_floats,
+        frozen_indices,
+    )
+    from battlife.model._hash import trace_sha256
+    from battlife.model.trace import (
+        STEP_COLUMNS,
+        STEP_KINDS,
+        Spectrum,
+        StepTable,
+        Trace,
+    )
 
 __all__ = [
     "HEADER_KEYS",
@@ -99,3 +112,33 @@ __all__ = [
     "merge",
     "trace_sha256",
 ]
+
+_HOMES = {
+    "battlife.model._arrays": (
+        "Column",
+        "IndexColumn",
+        "frozen_floats",
+        "frozen_indices",
+    ),
+    "battlife.model._hash": ("trace_sha256",),
+    "battlife.model.trace": (
+        "STEP_COLUMNS",
+        "STEP_KINDS",
+        "Spectrum",
+        "StepTable",
+        "Trace",
+    ),
+}
+
+
+def __getattr__(name: str) -> Any:
+    for home, names in _HOMES.items():
+        if name in names:
+            value = getattr(import_module(home), name)
+            globals()[name] = value  # found at once from now on
+            return value
+    raise AttributeError(f"module 'battlife.model' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return list(__all__)

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
-from typing import Literal, Protocol
+from typing import TYPE_CHECKING, Literal, Protocol
 
 from battlife.model.estimate import Estimate
 from battlife.model.frame import Frame
@@ -11,7 +11,9 @@ from battlife.model.pack import Pack
 from battlife.model.provenance import Notice
 from battlife.model.reading import Reading, Rejected, Value
 from battlife.model.request import Request
-from battlife.model.trace import Trace
+
+if TYPE_CHECKING:  # NumPy comes with it, which a rig script does not need
+    from battlife.model.trace import Trace
 
 
 class Reader(Protocol):
@@ -31,7 +33,7 @@ class Reader(Protocol):
         """Say whether the first 4 KiB and the file name look like this format."""
         ...
 
-    def read(self, path: Path) -> Sequence[Trace]:
+    def read(self, path: Path) -> "Sequence[Trace]":
         """Read a whole file, one Trace per unit.
 
         Raises
@@ -45,7 +47,7 @@ class Reader(Protocol):
 class Estimator(Protocol):
     """Turns a Trace and the identity of its unit into Estimates."""
 
-    def estimate(self, trace: Trace, pack: Pack) -> Sequence[Estimate]:
+    def estimate(self, trace: "Trace", pack: Pack) -> Sequence[Estimate]:
         """Return one Estimate per part of the trace it applies to.
 
         Refused parts are in the sequence with their reasons.

@@ -54,11 +54,12 @@ def protocol(name: str, **options: object) -> WireProtocol:
     InputError
         No such protocol, or an option it does not take.
     """
-    if name not in names():
+    try:
+        made: Any = family(name)
+    except KeyError:
         raise InputError(
             f"no protocol is called {name!r}", f"known: {', '.join(names())}"
-        )
-    made: Any = family(name)
+        ) from None
     given = {key: value for key, value in options.items() if value is not None}
     known = {f.name for f in fields(made) if f.init}
     for key in given:

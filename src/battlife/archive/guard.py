@@ -6,6 +6,7 @@ size does not justify.
 
 import zlib
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -24,6 +25,18 @@ BYTES_PER_OBJECT: Final = 64
 """An object header takes more than this, so the file's size bounds their number."""
 FILTERS: Final = {1: "deflate", 2: "shuffle", 3: "fletcher32"}
 KINDS: Final = {"f": (8,), "i": (8,), "u": (1,)}
+
+
+@contextmanager
+def translated(path: Path) -> Iterator[None]:
+    """Turn what the HDF5 library says of a bad file into an ArchiveError."""
+    try:
+        yield
+    except (OSError, RuntimeError, KeyError, ValueError, TypeError) as error:
+        raise ArchiveError(
+            f"{path}: cannot be read as an archive: {error}",
+            "run `battlife verify`; restore the file from a backup if it is damaged",
+        ) from error
 
 
 @dataclass(frozen=True)

@@ -5,8 +5,10 @@ The hash inside is that of the content, so a flipped bit is found; who made a mo
 not signed here: an archive names the hash of the model that it was evaluated with.
 """
 
+import io
 import os
 import secrets
+import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,8 +16,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from battlife.archive.guard import walk
-from battlife.archive.read import translated
+from battlife.archive.guard import translated, walk
 from battlife.archive.records import from_text, to_text
 from battlife.errors import ArchiveError, InputError
 from battlife.model.estimate import Scalar
@@ -46,14 +47,8 @@ class _Head:
     sources: tuple[Source, ...] = ()
 
 
-def write_model(path: Path, model: Model) -> None:
-    """Write a model, replacing what was there in one step.
-
-    Raises
-    ------
-    InputError
-        The file cannot be written.
-    """
+def encode_model(model: Model) -> bytes:
+    """Return a model as the bytes of its file."""
     import h5py
 
     head = _Head(
@@ -69,13 +64,27 @@ def write_model(path: Path, model: Model) -> None:
         model.sources,
     )
     text = np.frombuffer(to_text(head).encode(), dtype=np.uint8)
+    content = io.BytesIO()
+    with h5py.File(content, "w", track_order=False) as file:
+        _put(file, "model", text)
+        for name, array in model.arrays.items():
+            _put(file, f"arrays/{name}", np.atleast_1d(array))
+    return content.getvalue()
+
+
+def write_model(path: Path, model: Model) -> None:
+    """Write a model, replacing what was there in one step.
+
+    Raises
+    ------
+    InputError
+        The file cannot be written.
+    """
     part = path.parent / f".battlife-{secrets.token_hex(6)}.part"
     try:
-        with h5py.File(part, "w", track_order=False) as file:
-            _put(file, "model", text)
-            for name, array in model.arrays.items():
-                _put(file, f"arrays/{name}", np.atleast_1d(array))
-        with part.open("rb+") as stream:
+        with part.open("wb") as stream:
+            stream.write(encode_model(model))
+            stream.flush()
             os.fsync(stream.fileno())
         os.replace(part, path)
     except OSError as error:
@@ -85,6 +94,14 @@ def write_model(path: Path, model: Model) -> None:
         ) from error
     finally:
         part.unlink(missing_ok=True)
+
+
+def decode_model(content: bytes) -> Model:
+    """Return the model of the bytes of a file; errors as :func:`read_model`."""
+    with tempfile.TemporaryDirectory(prefix="battlife-model-") as folder:
+        copy = Path(folder) / "model.h5"
+        copy.write_bytes(content)
+        return read_model(copy)
 
 
 def read_model(path: Path) -> Model:

@@ -1,8 +1,7 @@
 """Read an archive, by column and by window, whoever may have written it."""
 
 import hashlib
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -12,8 +11,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from battlife.archive.guard import walk
+from battlife.archive.guard import translated, walk
 from battlife.archive.manifest import windows
+from battlife.archive.model_file import decode_model
 from battlife.archive.records import (
     SCHEMA,
     ArchivedSource,
@@ -33,20 +33,9 @@ from battlife.model import (
     StepTable,
     Trace,
 )
+from battlife.model.learned import Model
 
 MAX_TEXT_BYTES = 64 << 20
-
-
-@contextmanager
-def translated(path: Path) -> Iterator[None]:
-    """Turn what the HDF5 library says of a bad file into an ArchiveError."""
-    try:
-        yield
-    except (OSError, RuntimeError, KeyError, ValueError, TypeError) as error:
-        raise ArchiveError(
-            f"{path}: cannot be read as an archive: {error}",
-            "run `battlife verify`; restore the file from a backup if it is damaged",
-        ) from error
 
 
 @dataclass(frozen=True)
@@ -140,6 +129,24 @@ class Archive:
             raise ArchiveError(
                 f"{self.path}: the original {source.name} has another hash than stated"
             )
+
+    def model(self, sha256: str) -> Model:
+        """Return the model, by its hash, that an evaluation was made with.
+
+        Raises
+        ------
+        ArchiveError
+            It is not here, or its content does not have that hash.
+        """
+        where = f"models/{sha256}"
+        with translated(self.path):
+            if where not in self._file:
+                raise ArchiveError(f"{self.path}: the model {sha256[:12]} is not here")
+            content = b"".join(w.tobytes() for w in windows(self._file[where]))
+        found = decode_model(content)
+        if found.sha256 != sha256:
+            raise ArchiveError(f"{self.path}: the model {sha256[:12]} was exchanged")
+        return found
 
     def pack(self, unit_id: str) -> Pack:
         """Return what is known of a unit."""

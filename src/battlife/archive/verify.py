@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from battlife.archive import manifest
+from battlife.archive.guard import translated
 from battlife.archive.keys import check, fingerprint
-from battlife.archive.read import translated
 from battlife.archive.seal import (
     BLOCK,
     HDF5_MAGIC,

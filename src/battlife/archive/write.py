@@ -16,6 +16,7 @@ import numpy.typing as npt
 from battlife.archive import ledger as ledgers
 from battlife.archive import manifest
 from battlife.archive.keys import SigningKey
+from battlife.archive.model_file import encode_model
 from battlife.archive.read import open_archive
 from battlife.archive.records import (
     SCHEMA,
@@ -28,6 +29,7 @@ from battlife.archive.records import (
 from battlife.archive.seal import BLOCK, put_seal
 from battlife.errors import ArchiveError, InputError
 from battlife.model import STEP_COLUMNS, Trace
+from battlife.model.learned import Model
 from battlife.quantities import QUANTITIES
 
 CHUNK_VALUES: Final = 1 << 16
@@ -46,6 +48,7 @@ def write_archive(
     key: SigningKey,
     embed: bool = True,
     ledger: bool = True,
+    model: Model | None = None,
 ) -> None:
     """Write a sealed archive, replacing what was there in one step.
 
@@ -60,6 +63,7 @@ def write_archive(
     key : signs manifest and seal
     embed : keep the original bytes, or their hash alone
     ledger : add a line to the ledger of the folder
+    model : the one that the evaluations were made with, kept for repeating them
 
     Raises
     ------
@@ -84,6 +88,7 @@ def write_archive(
                 _put_unit(file, unit)
             for evaluation in evaluations:
                 _put_evaluation(file, evaluation)
+            _put_model(file, model)
             _put_manifest(file, part, key, _facts(evaluations))
         block = _sealed(part, key)
     if ledger:
@@ -91,7 +96,12 @@ def write_archive(
 
 
 def append_evaluation(
-    path: Path, evaluation: Evaluation, *, key: SigningKey, ledger: bool = True
+    path: Path,
+    evaluation: Evaluation,
+    *,
+    key: SigningKey,
+    ledger: bool = True,
+    model: Model | None = None,
 ) -> None:
     """Add an evaluation to an archive; what is there already never changes.
 
@@ -101,6 +111,7 @@ def append_evaluation(
     evaluation : the next one of its unit
     key : signs manifest and seal
     ledger : add a line to the ledger of the folder
+    model : the one that the evaluation was made with, kept for repeating it
 
     Raises
     ------
@@ -118,6 +129,7 @@ def append_evaluation(
         shutil.copyfile(path, part)
         with h5py.File(part, "r+") as file:
             _put_evaluation(file, evaluation)
+            _put_model(file, model)
             _put_manifest(file, part, key, _facts([evaluation]))
         block = _sealed(part, key)
     if ledger:
@@ -291,6 +303,15 @@ def _put_evaluation(file: Any, evaluation: Evaluation) -> None:
     _put_text(file, f"{base}/estimates/{number:04d}", to_text(head))
     grade = to_text(evaluation.grade) if evaluation.grade is not None else ""
     _put_text(file, f"{base}/grade/{number:04d}", grade)
+
+
+def _put_model(file: Any, model: Model | None) -> None:
+    """Keep a model under its hash, once however many evaluations used it."""
+    if model is None:
+        return
+    where = f"models/{model.sha256}"
+    if where not in file:
+        _put_bytes(file, where, encode_model(model))
 
 
 def _put_manifest(

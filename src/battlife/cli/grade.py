@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -15,6 +15,7 @@ from battlife.cli._options import (
     FormatOption,
     MapOption,
     MappingOption,
+    ModelOption,
     NominalOption,
     OperatorOption,
     PeriodOption,
@@ -22,6 +23,7 @@ from battlife.cli._options import (
     UnitOption,
     UnitsOption,
     decoding_of,
+    model_of,
 )
 from battlife.cli._output import (
     JsonOption,
@@ -31,6 +33,9 @@ from battlife.cli._output import (
     quantity_text,
     usage,
 )
+
+if TYPE_CHECKING:
+    from battlife.model.learned import Model
 
 NAME = "grade"
 TABLE_SUFFIXES = (".csv", ".xlsx", ".parquet", ".html")
@@ -56,6 +61,7 @@ def command(
     policy: Annotated[
         Path | None, typer.Option("--policy", help="policy.toml; default: shipped.")
     ] = None,
+    model: ModelOption = None,
     archives: Annotated[
         Path, typer.Option("--archives", help="Folder for the archives.")
     ] = Path("battlife-archives"),
@@ -113,6 +119,7 @@ def command(
         reason=reason,
         embed=embed is Embed.ALL,
         workers=workers,
+        model=model_of(model),
     )
     if out_file is not None:
         write_rows(rows, out_file)
@@ -131,6 +138,7 @@ def run(
     reason: str,
     embed: bool = True,
     workers: int = 1,
+    model: "Model | None" = None,
 ) -> list[dict[str, Any]]:
     """Grade, print line by line, and return the rows with their history."""
     from battlife.archive.keys import load_or_create_key
@@ -153,6 +161,7 @@ def run(
         operator=operator,
         reason=reason,
         embed=embed,
+        model=model,
     )
     with _looking(out):
         found = find(paths, load)

@@ -4,6 +4,7 @@ The hold floor of :mod:`battlife.grading.floor` comes first and cannot be loosen
 routes of the policy follow in order. Bounds are compared, never bare values.
 """
 
+from battlife.grading.combining import combined
 from battlife.grading.deciding import CLEARANCE_TEXT, grade
 from battlife.grading.evidence import Evidence
 from battlife.grading.hold import hold_evidence
@@ -18,6 +19,7 @@ __all__ = [
     "Policy",
     "RouteRules",
     "Rule",
+    "combined",
     "grade",
     "hold_evidence",
     "load_policy",

@@ -47,6 +47,7 @@ def grade(
     notices: Sequence[Notice] = (),
     simulated: bool = False,
     refusals: Mapping[str, str] | None = None,
+    contradictions: Sequence[Reason] = (),
 ) -> Grade:
     """Return the route of a unit with every reason.
 
@@ -60,6 +61,7 @@ def grade(
         QUARANTINE
     simulated : True if any byte came from a simulated device
     refusals : why a quantity that is not in the evidence was refused, in words
+    contradictions : methods that say what cannot both be true: RETEST
 
     Returns
     -------
@@ -102,6 +104,9 @@ def grade(
             )
             for n in suspect
         )
+        return replace(done, route=Route.RETEST, reasons=tuple(reasons))
+    if contradictions:
+        reasons.extend(contradictions)
         return replace(done, route=Route.RETEST, reasons=tuple(reasons))
     nominal_v = nominal_voltage_v(
         pack.nominal_ah, pack.nominal_wh, pack.chemistry, pack.cells_in_series

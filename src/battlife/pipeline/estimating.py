@@ -10,7 +10,8 @@ from battlife.estimators import build
 from battlife.grading import load_policy
 from battlife.model import Estimate, Estimator, Pack, Trace
 from battlife.model.curve import Curve
-from battlife.pipeline.evaluate import GRADING_METHODS, with_sensor
+from battlife.pipeline.evaluate import with_sensor
+from battlife.pipeline.methods import choose
 from battlife.pipeline.sources import LoadOptions, load_units_of
 
 
@@ -123,7 +124,7 @@ def every_estimate(path: Path, options: LoadOptions) -> tuple[UnitEstimates, ...
     for unit in load_units_of(path, options):
         pack = with_sensor(unit.pack, policy)
         found: list[Estimate] = []
-        for method in GRADING_METHODS:
+        for method in choose(unit.trace, pack, None).methods:
             try:
                 found.extend(build(method, {}).estimate(unit.trace, pack))
             except EstimateError:

@@ -5,15 +5,16 @@ Nothing here touches a file. The same trace, pack and policy give the same bits.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from statistics import NormalDist
 
 from battlife.errors import EstimateError
-from battlife.estimators import build
+from battlife.estimators import build, takes_model
 from battlife.estimators.soh import doubtful, state_of_health, temperature_of
-from battlife.grading import Evidence, Policy, grade, hold_evidence
-from battlife.model import Estimate, Grade, Measurement, Pack, Trace
+from battlife.grading import Evidence, Policy, combined, grade, hold_evidence
+from battlife.model import Estimate, Grade, Measurement, Pack, Reason, Trace
+from battlife.model.learned import Model
+from battlife.pipeline.methods import choose
 
-GRADING_METHODS = ("capacity", "dcir")
-"""Methods a grade runs, in order; SOH follows from the capacities."""
 RECENT_PULSES = 20
 """Pulses from the end of the record that may speak for the unit as it is now."""
 REFERENCE_DEGC = 25.0
@@ -52,7 +53,9 @@ def with_sensor(pack: Pack, policy: Policy) -> Pack:
     )
 
 
-def evaluate(trace: Trace, pack: Pack, policy: Policy) -> Evaluated:
+def evaluate(
+    trace: Trace, pack: Pack, policy: Policy, model: Model | None = None
+) -> Evaluated:
     """Estimate what the trace supports, and grade it under a policy.
 
     Parameters
@@ -60,6 +63,7 @@ def evaluate(trace: Trace, pack: Pack, policy: Policy) -> Evaluated:
     trace : one unit
     pack : its identity, without assumed sensor uncertainties
     policy : decides, and lends its instrument class where none is declared
+    model : what a calibration made, for the screening method it is for
 
     Returns
     -------
@@ -68,10 +72,12 @@ def evaluate(trace: Trace, pack: Pack, policy: Policy) -> Evaluated:
     """
     pack = with_sensor(pack, policy)
     estimates: list[Estimate] = []
-    not_applicable: dict[str, str] = {}
-    for method in GRADING_METHODS:
+    chosen = choose(trace, pack, model)
+    not_applicable: dict[str, str] = dict(chosen.left_out)
+    for method in chosen.methods:
+        needed = model if takes_model(method) else None
         try:
-            estimates.extend(build(method, {}).estimate(trace, pack))
+            estimates.extend(build(method, {}, needed).estimate(trace, pack))
         except EstimateError as error:
             not_applicable[method] = error.message
     capacities = [e for e in estimates if e.method == "capacity"]
@@ -87,14 +93,16 @@ def evaluate(trace: Trace, pack: Pack, policy: Policy) -> Evaluated:
             tuple(n.code for n in suspect),
         )
         return Evaluated(tuple(estimates), not_applicable, None, refusal)
+    evidence, contradictions = evidence_from(trace, pack, estimates, policy)
     decided = grade(
         policy,
         trace.unit_id,
-        evidence_from(trace, pack, estimates, policy),
+        evidence,
         pack,
         trace.provenance.notices,
         simulated=trace.provenance.simulated,
         refusals=_refusals(estimates, pack),
+        contradictions=contradictions,
     )
     return Evaluated(tuple(estimates), not_applicable, decided)
 
@@ -138,17 +146,28 @@ def _rated(pack: Pack) -> str:
 
 def evidence_from(
     trace: Trace, pack: Pack, estimates: Sequence[Estimate], policy: Policy
-) -> Mapping[str, Evidence | None]:
-    """Return the bounds a policy compares, by quantity.
+) -> tuple[Mapping[str, Evidence | None], tuple[Reason, ...]]:
+    """Return the bounds a policy compares, by quantity, and what contradicts itself.
 
     A measurement becomes value ± k·u with the policy's coverage factor k, or its
-    calibrated interval where it has one; without an uncertainty it is no evidence.
+    calibrated interval where it has one, widened as a normal one would be where it
+    promises less than k; without an uncertainty it is no evidence.
+    What several methods say of one quantity is combined (:func:`combined`).
     """
     found: dict[str, Evidence | None] = dict(hold_evidence(trace, pack))
+    said: dict[str, list[Evidence]] = {}
     for estimate in deciding(estimates, pack, policy):
         for name, measurement in estimate.measurements.items():
-            found[name] = _evidence(measurement, policy.coverage_factor, estimate)
-    return found
+            evidence = _evidence(measurement, policy.coverage_factor, estimate)
+            found.setdefault(name, None)
+            if evidence is not None:
+                said.setdefault(name, []).append(evidence)
+    contradictions: list[Reason] = []
+    for name, several in said.items():
+        found[name], contradiction = combined(several)
+        if contradiction is not None:
+            contradictions.append(contradiction)
+    return found, tuple(contradictions)
 
 
 def deciding(
@@ -210,8 +229,15 @@ def _evidence(
 ) -> Evidence | None:
     if isinstance(measurement.value, tuple):
         return None
-    if measurement.low is not None and measurement.high is not None:
-        low, high = measurement.low, measurement.high
+    if (
+        measurement.low is not None
+        and measurement.high is not None
+        and measurement.coverage is not None
+    ):
+        # A 90 % interval is no answer to a policy that asks for k = 2.
+        wider = max(1.0, k / NormalDist().inv_cdf(0.5 + 0.5 * measurement.coverage))
+        low = measurement.value - wider * (measurement.value - measurement.low)
+        high = measurement.value + wider * (measurement.high - measurement.value)
     elif measurement.uncertainty is None or isinstance(measurement.uncertainty, tuple):
         return None
     else:

@@ -40,6 +40,7 @@ from battlife.model import (
     Source,
     Trace,
 )
+from battlife.model.learned import Model
 from battlife.pipeline.evaluate import Evaluated, evaluate, latest, with_sensor
 from battlife.pipeline.finding import Passed, has_ledger
 from battlife.pipeline.naming import safe_stem
@@ -61,6 +62,7 @@ class GradeOptions:
     operator : who is responsible
     reason : why this evaluation was made
     embed : keep the original bytes in the archive, or their hash alone
+    model : what a calibration made, for the screening method it is for
     """
 
     load: LoadOptions
@@ -70,6 +72,7 @@ class GradeOptions:
     operator: str = ""
     reason: str = "grade"
     embed: bool = True
+    model: Model | None = None
 
 
 @dataclass(frozen=True)
@@ -146,7 +149,7 @@ def _grade_units(
     evaluations = []
     record = to_text(job.record) if job.record is not None else ""
     for unit in units:
-        evaluated = evaluate(unit.trace, unit.pack, options.policy)
+        evaluated = evaluate(unit.trace, unit.pack, options.policy, options.model)
         evaluations.append(_evaluation(unit.trace.unit_id, evaluated, options, record))
         results.append(
             _result(unit, evaluated, target, options.operator, options.policy)
@@ -168,6 +171,7 @@ def _grade_units(
         evaluations,
         key=options.key,
         embed=options.embed,
+        model=options.model,
     )
     return tuple(results)
 
@@ -200,15 +204,17 @@ def _evaluation(
                 dict(evaluated.not_applicable), sort_keys=True
             ),
             "refusal": evaluated.refusal.message if evaluated.refusal else "",
-            "evaluation_key": evaluation_key(options.policy),
+            "evaluation_key": evaluation_key(options.policy, options.model),
+            "model_sha256": options.model.sha256 if options.model else "",
             "record": record,
         },
     )
 
 
-def evaluation_key(policy: Policy) -> str:
-    """Return what an evaluation depends on besides its archive: policy, version."""
-    return f"{policy.sha256}:{__version__}"
+def evaluation_key(policy: Policy, model: Model | None = None) -> str:
+    """Return what an evaluation depends on besides its archive."""
+    learned = f":{model.sha256}" if model is not None else ""
+    return f"{policy.sha256}:{__version__}{learned}"
 
 
 def _result(
@@ -286,12 +292,12 @@ def _resume(
     results = []
     for unit in units:
         history = last[unit.trace.unit_id]
-        wanted = evaluation_key(options.policy)
+        wanted = evaluation_key(options.policy, options.model)
         current = history[-1] if history else None
         if current is None or current.inputs.get("evaluation_key") != wanted:
-            evaluated = evaluate(unit.trace, unit.pack, options.policy)
+            evaluated = evaluate(unit.trace, unit.pack, options.policy, options.model)
             fresh = _evaluation(unit.trace.unit_id, evaluated, options)
-            append_evaluation(archive, fresh, key=options.key)
+            append_evaluation(archive, fresh, key=options.key, model=options.model)
             results.append(
                 _result(unit, evaluated, archive, options.operator, options.policy)
             )

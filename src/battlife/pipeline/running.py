@@ -8,6 +8,7 @@ from pathlib import Path
 
 from battlife.archive import remove_leftovers
 from battlife.archive.keys import load_or_create_key
+from battlife.archive.model_file import decode_model, encode_model
 from battlife.errors import InputError
 from battlife.grading import parse_policy
 from battlife.pipeline.finding import Passed
@@ -33,6 +34,7 @@ class _Shared:
     operator: str
     reason: str
     embed: bool
+    model: bytes
 
 
 _options: GradeOptions | None = None
@@ -83,6 +85,7 @@ def run_jobs(
         options.operator,
         options.reason,
         options.embed,
+        encode_model(options.model) if options.model else b"",
     )
     # spawn: the same on every system, and no half-copied locks of other libraries.
     with ProcessPoolExecutor(
@@ -115,6 +118,7 @@ def _begin(shared: _Shared) -> None:
         operator=shared.operator,
         reason=shared.reason,
         embed=shared.embed,
+        model=decode_model(shared.model) if shared.model else None,
     )
 
 

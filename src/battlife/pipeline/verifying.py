@@ -186,8 +186,12 @@ def _recomputed(path: Path) -> tuple[Recompute, list[Notice]]:
                     toml = evaluation.inputs.get("policy_toml")
                     if not toml:
                         continue
+                    learned = evaluation.inputs.get("model_sha256", "")
                     again = evaluate(
-                        trace, pack, parse_policy(toml.encode(), path.name)
+                        trace,
+                        pack,
+                        parse_policy(toml.encode(), path.name),
+                        archive.model(learned) if learned else None,
                     )
                     answer = _compare(evaluation, again.estimates)
                     if again.grade != evaluation.grade:

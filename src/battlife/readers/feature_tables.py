@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 MAX_TABLE_BYTES: Final = 1 << 30
 PARQUET_MAGIC: Final = b"PAR1"
 NUMERIC_SHARE: Final = 0.5
-"""A column of which more than this share of the written values are numbers is one of
+"""A column of which at least this share of the written values are numbers is one of
 numbers; what else stands in it is missing."""
 
 
@@ -128,7 +128,7 @@ def _add_parsed(
     if not filled:
         return
     parsed = np.array([_number(text) for text in written])
-    if np.isfinite(parsed).sum() > NUMERIC_SHARE * filled:
+    if np.isfinite(parsed).sum() >= NUMERIC_SHARE * filled:
         numbers[name] = parsed
         return
     if sum(text.startswith("[") for text in written) > NUMERIC_SHARE * filled:

@@ -1,13 +1,14 @@
 # Two commands set up everything on a fresh machine with Python >= 3.11 and make:
 #   make demo    the main job on the shipped logs
 #   make test    lint, types, import contracts, all tests
+# and two measure: make bench (speed, beside the peers), make accuracy (docs/accuracy.md).
 PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 ARGS   ?=
 STAMP  := $(VENV)/.installed
 
-.PHONY: demo test check bench clean
+.PHONY: demo test check bench accuracy clean
 
 $(STAMP): pyproject.toml
 	$(PYTHON) -m venv $(VENV)
@@ -32,7 +33,15 @@ bench:
 	$(PYTHON) -m venv $(VENV)-bench
 	$(VENV)-bench/bin/python -m pip install --quiet --upgrade "pip>=25.1"
 	$(VENV)-bench/bin/python -m pip install --quiet -e ".[all]" --group bench
-	$(VENV)-bench/bin/pytest benchmarks --benchmark-only $(ARGS)
+	mkdir -p .benchmarks
+	$(VENV)-bench/bin/pytest benchmarks --benchmark-only \
+		--benchmark-json=.benchmarks/bench.json $(ARGS)
+
+# Measured data that may not be shipped stand beside the project.
+SHARED ?= ../shared/data
+accuracy: $(STAMP)
+	$(BIN)/python benchmarks/accuracy $(SHARED) docs/accuracy.md \
+		$(if $(wildcard .benchmarks/bench.json),--bench .benchmarks/bench.json)
 
 clean:
 	rm -rf $(VENV) $(VENV)-bench demo-out

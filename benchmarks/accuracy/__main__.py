@@ -1,6 +1,6 @@
 """Write docs/accuracy.md: every figure of it is computed here, none is typed.
 
-    python benchmarks/accuracy ../shared/data docs/accuracy.md --bench .benchmarks/bench.json
+    python benchmarks/accuracy ../shared/data docs/accuracy.md --bench BENCH.json
 
 Each module of TOPICS has ``rows(shared)``: a list of dicts with the texts or numbers
 task, data, protocol, figure, ours, baseline, target, met, note.
@@ -61,6 +61,7 @@ def topic(name, heading, shared):
 def speed(path):
     """Return the chapter on speed, from what pytest-benchmark measured."""
     found = json.loads(path.read_text())
+    cpu = found["machine_info"]["cpu"]
     groups = {}
     for bench in found["benchmarks"]:
         groups.setdefault(bench["group"] or "", []).append(bench)
@@ -68,9 +69,8 @@ def speed(path):
         "",
         "## Speed",
         "",
-        f"`make bench` on {found['machine_info']['cpu'].get('brand_raw', 'a machine')}, "
-        f"{found['machine_info']['cpu'].get('count', '?')} cores; best of the rounds, "
-        "ours and the peers in one run.",
+        f"`make bench` on {cpu.get('brand_raw', 'a machine')}, {cpu.get('count', '?')} "
+        "cores; best of the rounds, ours and the peers in one run.",
         "",
         "| work | implementation | time / ms | rows per s | times the slowest |",
         "| --- | --- | --- | --- | --- |",

@@ -96,6 +96,20 @@ def write_model(path: Path, model: Model) -> None:
         part.unlink(missing_ok=True)
 
 
+def is_model(path: Path) -> bool:
+    """Say whether a file is HDF5 with the text of a model in it."""
+    import h5py
+
+    try:
+        with path.open("rb") as stream:
+            if stream.read(len(SIGNATURE)) != SIGNATURE:
+                return False
+        with h5py.File(path, "r") as file:
+            return "model" in file
+    except OSError:
+        return False
+
+
 def decode_model(content: bytes) -> Model:
     """Return the model of the bytes of a file; errors as :func:`read_model`."""
     with tempfile.TemporaryDirectory(prefix="battlife-model-") as folder:

@@ -34,9 +34,11 @@ def command(
     quiet: QuietOption = False,
 ) -> int:
     """Say what is in each file: format, units, samples, channels, warnings."""
+    from battlife.archive.model_file import is_model
     from battlife.errors import BattlifeError
     from battlife.pipeline.convert import frames_row, info_row
     from battlife.pipeline.decoding import open_log
+    from battlife.pipeline.screening import model_row
     from battlife.pipeline.sources import (
         LoadOptions,
         check_format,
@@ -54,6 +56,12 @@ def command(
     )
     for path in files:
         try:
+            if is_model(path):
+                found = model_row(path)
+                out.row(found)
+                if not json_lines:
+                    _show_model(out, found)
+                continue
             log = None if mapping else open_log(path, format_name)
             row = frames_row(path, log) if log is not None else {}
             if log is None or decoding is not None:
@@ -96,6 +104,21 @@ def _show(out: Output, row: Mapping[str, Any]) -> None:
     out.text(f"  sha256     {row['sha256']}")
     for notice in row["notices"]:
         out.note(f"  {notice['severity']}: {notice['message']}")
+
+
+def _show_model(out: Output, row: Mapping[str, Any]) -> None:
+    out.text(f"{row['source']}")
+    out.text(f"  format     model of the method {row['estimator']}")
+    out.text(f"  estimates  {row['quantity']}")
+    out.text(f"  features   {', '.join(row['features']) or 'none'}")
+    for part, count in row["parts"].items():
+        out.text(f"  learned    {part}: {count} units")
+    for name, value in row["attributes"].items():
+        out.text(f"  {name:<10} {value}")
+    for source in row["made_from"]:
+        out.text(f"  made from  {source['path']} ({source['sha256'][:12]})")
+    out.text(f"  software   battlife {row['software']}")
+    out.text(f"  sha256     {row['sha256']} (of its content)")
 
 
 def _show_frames(out: Output, row: Mapping[str, Any]) -> None:

@@ -1,7 +1,8 @@
 """The units of a recording: traces from its journal, with what is odd about it."""
 
 import dataclasses
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -15,7 +16,6 @@ from battlife.model import (
     Pack,
     Provenance,
     Reading,
-    Rejected,
     Severity,
     Source,
     Trace,
@@ -24,10 +24,10 @@ from battlife.pipeline.journals import (
     JournalDevice,
     Summary,
     devices_of,
-    readings_of,
     start_ns_of,
     summarise,
 )
+from battlife.pipeline.spool import Spool
 from battlife.wire.align import align, numbers
 
 ROUNDS: Final = 3
@@ -49,82 +49,80 @@ def units_of(
 ) -> tuple[list[RecordedUnit], Summary]:
     """Return the units of a journal, and what else it holds.
 
+    The journal is decoded once, whatever the number of its units; memory stays flat.
     Of several devices of one unit, the first in the rig's order gives a quantity.
 
     Parameters
     ----------
     path : the journal
-    folder : where columns and files of protocols are kept while they are used
+    folder : where readings, columns and files of protocols are kept while they are
+        used
     sources : what the provenance of the traces names
     """
-    summary = summarise(path, folder)
     header = header_of(JournalReader(path))
     devices = devices_of(header, folder)
-    start_utc = datetime.fromtimestamp(start_ns_of(header)[1] / 1e9, UTC)
-    found = []
-    for unit_id in dict.fromkeys(d.unit_id for d in devices):
-        mine = [d for d in devices if d.unit_id == unit_id]
-        provenance = Provenance(
-            sources=sources,
-            header=_header_texts(header),
-            notices=_notices(summary, mine),
-            rig=str(header.get("rig", "")),
-            calibration=str(header.get("calibration", "")),
-            simulated=summary.simulated,
+    unit_of = {d.name: d.unit_id for d in devices}
+    with ExitStack() as files:
+        spools = {
+            unit_id: files.enter_context(Spool(folder))
+            for unit_id in dict.fromkeys(unit_of.values())
+        }
+        summary = summarise(
+            path, folder, lambda name, reading: spools[unit_of[name]].put(name, reading)
         )
-        readings, shared = _of_unit(path, folder, mine, summary)
-        if shared:
-            provenance = provenance.with_notices(shared)
-        trace = _trace(readings, unit_id, start_utc, mine, provenance, folder)
-        found.append(RecordedUnit(trace, _pack(trace)))
-    return found, summary
+        return [
+            _unit(
+                [d for d in devices if d.unit_id == unit_id],
+                header,
+                spool,
+                summary,
+                sources,
+                folder,
+            )
+            for unit_id, spool in spools.items()
+        ], summary
 
 
-def _of_unit(
-    path: Path, folder: Path, devices: list[JournalDevice], summary: Summary
-) -> tuple[Callable[[], Iterator[Reading]], Notice | None]:
-    owner: dict[str, str] = {}
-    twice: set[str] = set()
-    for device in devices:
-        for column in sorted(summary.gives.get(device.name, ())):
-            if owner.setdefault(column, device.name) != device.name:
-                twice.add(column)
-    names = {d.name for d in devices}
-
-    def readings() -> Iterator[Reading]:
-        for name, item in readings_of(path, folder):
-            if name not in names or isinstance(item, Rejected):
-                continue
-            if twice:
-                kept = {
-                    key: value
-                    for key, value in item.values.items()
-                    if all(owner[column] == name for column in numbers({key: value}))
-                }
-                yield dataclasses.replace(item, values=kept)
-            else:
-                yield item
-
-    notice = None
+def _unit(
+    devices: list[JournalDevice],
+    header: Mapping[str, Any],
+    spool: Spool,
+    summary: Summary,
+    sources: tuple[Source, ...],
+    folder: Path,
+) -> RecordedUnit:
+    unit_id = devices[0].unit_id
+    notices = _notices(summary, devices)
+    owner, twice = _owners(devices, summary)
     if twice:
         told = ", ".join(f"{c} from {owner[c]}" for c in sorted(twice))
-        notice = Notice(
-            "several_devices", f"several devices give the same: {told}", Severity.INFO
-        )
-    return readings, notice
+        text = f"several devices give the same: {told}"
+        notices += (Notice("several_devices", text, Severity.INFO),)
+    provenance = Provenance(
+        sources=sources,
+        header=_header_texts(header),
+        notices=notices,
+        rig=str(header.get("rig", "")),
+        calibration=str(header.get("calibration", "")),
+        simulated=summary.simulated,
+    )
+    start_utc = datetime.fromtimestamp(start_ns_of(header)[1] / 1e9, UTC)
 
+    def readings() -> Iterator[Reading]:
+        for name, reading in spool:
+            if not twice:
+                yield reading
+                continue
+            kept = {
+                key: value
+                for key, value in reading.values.items()
+                if all(owner[column] == name for column in numbers({key: value}))
+            }
+            yield dataclasses.replace(reading, values=kept)
 
-def _trace(
-    readings: Callable[[], Iterator[Reading]],
-    unit_id: str,
-    start_utc: datetime,
-    devices: list[JournalDevice],
-    provenance: Provenance,
-    folder: Path,
-) -> Trace:
-    periods = [d.period_s for d in devices]
-    if next((True for r in readings() if numbers(r.values)), False):
-        return align(
+    if owner:
+        periods = [d.period_s for d in devices]
+        trace = align(
             readings,
             unit_id=unit_id,
             start_utc=start_utc,
@@ -133,16 +131,30 @@ def _trace(
             provenance=provenance,
             folder=folder,
         )
-    return Trace(
-        unit_id=unit_id,
-        start_utc=start_utc,
-        time_s=np.empty(0),
-        segment_start=np.zeros(1, np.int64),
-        columns={},
-        provenance=provenance.with_notices(
-            Notice("no_values", "no message of its devices carries a number")
-        ),
-    )
+    else:
+        nothing = Notice("no_values", "no message of its devices carries a number")
+        trace = Trace(
+            unit_id=unit_id,
+            start_utc=start_utc,
+            time_s=np.empty(0),
+            segment_start=np.zeros(1, np.int64),
+            columns={},
+            provenance=provenance.with_notices(nothing),
+        )
+    return RecordedUnit(trace, _pack(trace))
+
+
+def _owners(
+    devices: list[JournalDevice], summary: Summary
+) -> tuple[dict[str, str], set[str]]:
+    """Return which device gives each column, and which columns several give."""
+    owner: dict[str, str] = {}
+    twice: set[str] = set()
+    for device in devices:
+        for column in sorted(summary.gives.get(device.name, ())):
+            if owner.setdefault(column, device.name) != device.name:
+                twice.add(column)
+    return owner, twice
 
 
 def _pack(trace: Trace) -> Pack:

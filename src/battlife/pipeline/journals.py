@@ -6,7 +6,7 @@ an archive embeds.
 
 import base64
 import dataclasses
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
@@ -241,8 +241,22 @@ def channels_of(header: Mapping[str, Any]) -> list[str]:
     return [str(c) for c in channels]
 
 
-def summarise(path: Path, folder: Path) -> Summary:
-    """Go through a journal once and return what it holds besides values."""
+def summarise(
+    path: Path, folder: Path, keep: Callable[[str, Reading], None]
+) -> Summary:
+    """Go through a journal once and return what it holds besides values.
+
+    Parameters
+    ----------
+    path : the journal
+    folder : for files that a protocol needs
+    keep : takes each reading with the name of its device
+
+    Raises
+    ------
+    InputError, ArchiveError
+        It cannot be read, or was not written by battlife.
+    """
     reader = JournalReader(path)
     header = header_of(reader)
     devices = devices_of(header, folder)
@@ -255,6 +269,7 @@ def summarise(path: Path, folder: Path) -> Summary:
     def take(items: Iterator[tuple[str, Reading | Rejected]]) -> None:
         for name, item in items:
             if isinstance(item, Reading):
+                keep(name, item)
                 found.gives.setdefault(name, set()).update(numbers(item.values))
             else:
                 found.rejected[name] = found.rejected.get(name, 0) + 1

@@ -6,6 +6,7 @@ from typing import Final
 
 import numpy as np
 
+from battlife.archive.model_file import read_model
 from battlife.errors import EstimateError, InputError
 from battlife.estimators import build
 from battlife.estimators.learned.applying import Screened, apply
@@ -18,7 +19,7 @@ from battlife.model._arrays import Column
 from battlife.model.learned import Model
 from battlife.model.table import FeatureTable
 from battlife.pipeline.evaluate import with_sensor
-from battlife.pipeline.rows import SCHEMA, Row, finite
+from battlife.pipeline.rows import SCHEMA, Row, finite, source_rows
 from battlife.pipeline.software import software_versions
 from battlife.pipeline.sources import LoadOptions, Unit, load_units_of
 from battlife.readers.feature_tables import is_table, read_feature_table
@@ -97,6 +98,30 @@ def screen(
     units = table.label(group) if group in table.names else ("",) * len(table)
     for found in apply(model, table):
         yield _row(path, units[found.row], model, found), found
+
+
+def model_row(path: Path) -> Row:
+    """Return what a model file holds; errors as :func:`read_model`."""
+    model = read_model(path)
+    parts = model.texts.get("parts", ())
+    return {
+        "schema": SCHEMA,
+        "source": str(path),
+        "sha256": model.sha256,
+        "format": "model",
+        "units": [],
+        "estimator": model.estimator,
+        "quantity": model.quantity,
+        "features": list(model.texts.get("design/names", ())),
+        "parts": {
+            part or "all": len(model.texts.get(f"parts/{part or 'all'}/units", ()))
+            for part in parts
+        },
+        "attributes": dict(model.attributes),
+        "made_from": source_rows(model.sources),
+        "software": model.software,
+        "warnings": [],
+    }
 
 
 def joined(tables: Sequence[FeatureTable]) -> FeatureTable:

@@ -6,7 +6,8 @@ out; the model itself is then fitted to all.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from pathlib import PurePath
 from typing import Final
 
 import numpy as np
@@ -262,7 +263,8 @@ def _summary(kind: str, parts: Sequence[_Part]) -> Summary:
 
 
 def _sources(sources: Sequence[Source]) -> tuple[Source, ...]:
-    return tuple(sources)
+    """Return sources by name: the same lot in another folder is the same model."""
+    return tuple(replace(s, path=PurePath(s.path).name) for s in sources)
 
 
 def learned_arrays(model: Model, part: str, name: str) -> Arrays:

@@ -20,7 +20,7 @@ from battlife.archive.journal import (
 )
 from battlife.errors import HardwareError, InputError
 from battlife.model import SIMULATED_DATA, SIMULATED_ID, Frame, Reading
-from battlife.pipeline.journals import extracted
+from battlife.pipeline.journals import Replay, extracted
 from battlife.recording.alarms import Alarm
 from battlife.recording.recorder import record
 from battlife.recording.recovering import recover
@@ -450,3 +450,25 @@ def test_the_time_it_takes_to_open_a_bus_is_not_recorded(tmp_path: Path) -> None
     assert done.alarms == ()
     assert done.reason == "stopped"
     assert done.duration_s == 0.0
+
+
+def test_the_journal_is_decoded_once_however_many_its_units(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fed: list[Frame] = []
+    feed = Replay.feed
+
+    def counted(self: Replay, frame: Frame) -> object:
+        fed.append(frame)
+        return feed(self, frame)
+
+    monkeypatch.setattr(Replay, "feed", counted)
+    devices = tuple(
+        RigDevice(f"d{i}", f"scripted@can{i}", 1.0, f"pack {i}") for i in range(3)
+    )
+    scripts = [[f] for f in cells(4)], [cells(5, "can1")], [cells(6, "can2")]
+    rig = Rig("bench", devices, limits=LIMITS)
+    found = recorded(tmp_path / "a.h5", *scripts, rig=rig, unit=None)
+    assert found.units == ("pack 0", "pack 1", "pack 2")
+    assert found.n_frames >= 4
+    assert len(fed) == found.n_frames

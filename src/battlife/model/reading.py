@@ -66,7 +66,8 @@ VENDORS: Final = frozenset(
         "dbc",
     }
 )
-"""A value outside :data:`VALUE_KINDS` has one of these and "_" in front."""
+"""A value outside :data:`VALUE_KINDS` has one of these and "_" in front. Where a
+device tells it, ``*_balancing_cells[i]`` is 1 while cell i + 1 is balanced, else 0."""
 
 
 @dataclass(frozen=True)

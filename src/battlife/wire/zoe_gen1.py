@@ -135,13 +135,8 @@ def _temperatures(data: bytes) -> Said:
 
 
 def _balancing(data: bytes) -> Said:
-    cells = [i for i in range(N_CELLS) if bits(data, 16 + i, 1)]
-    return Said(
-        {
-            "balancing": bool(cells),
-            "zoe_balancing_cells": tuple(float(i + 1) for i in cells),
-        }
-    )
+    cells = tuple(float(bits(data, 16 + i, 1)) for i in range(N_CELLS))
+    return Said({"balancing": any(cells), "zoe_balancing_cells": cells})
 
 
 def _first_cells(data: bytes) -> Said:

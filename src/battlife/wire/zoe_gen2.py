@@ -96,13 +96,9 @@ def _bit(name: str) -> tuple[int, Callable[[bytes], Said]]:
 
 
 def _balancing(data: bytes) -> Said:
-    cells = _set_bits(data)
-    return Said(
-        {
-            "balancing": bool(cells),
-            "zoe_balancing_cells": tuple(float(i) for i in cells),
-        }
-    )
+    whole = int.from_bytes(data[3:], "big")
+    cells = tuple(float(whole >> i & 1) for i in range(N_CELLS))
+    return Said({"balancing": any(cells), "zoe_balancing_cells": cells})
 
 
 def _slave_failures(data: bytes) -> Said:

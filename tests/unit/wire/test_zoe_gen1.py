@@ -155,8 +155,10 @@ def test_balancing():
     values = said(frames).values
     assert values["balancing"] is True
     cells = values["zoe_balancing_cells"]
-    assert cells[:8] == (1, 3, 6, 8, 11, 12, 13, 14)
-    assert cells[-4:] == (93, 94, 95, 96)
+    assert len(cells) == 96 and set(cells) == {0.0, 1.0}
+    numbers = [i + 1 for i, balanced in enumerate(cells) if balanced]
+    assert numbers[:8] == [1, 3, 6, 8, 11, 12, 13, 14]
+    assert numbers[-4:] == [93, 94, 95, 96]
     assert said(answer(b"\x61\x07" + bytes(12))).values["balancing"] is False
 
 

@@ -116,7 +116,8 @@ def test_all_cells_together():
 
 def test_balancing_counts_from_the_last_bit():
     values = said("62912B 80 0000000000000000 0000 01").values
-    assert values == {"balancing": True, "zoe_balancing_cells": (1, 96)}
+    cells = (1.0, *94 * (0.0,), 1.0)
+    assert values == {"balancing": True, "zoe_balancing_cells": cells}
     assert said("62912B" + "00" * 12).values["balancing"] is False
 
 

@@ -32,9 +32,9 @@ TENTH_KELVIN = 0.051  # of 273.1, not of 273.15: the published offset
 MILLIVOLT = 0.00051
 SLEEPS = frozenset({"zoe_gen1"})
 """Devices that say nothing unless they are kept awake."""
-NOT_FOUND = frozenset({"dbc", "jk_pb", "zoe_gen1", "zoe_gen2"})
+NOT_FOUND = frozenset({"dbc", "jk_pb", "zoe_gen1"})
 """Devices that a probe does not find: any bus has some DBC file; what reads a JK PB is
-a write for others; a Zoe sleeps, or wants a diagnostic session first."""
+a write for others; a first Zoe sleeps."""
 UDS_READS = frozenset({0x10, 0x19, 0x21, 0x22, 0x3E})
 """ISO 14229 and ISO 14230: session, fault codes, data by identifier, tester present."""
 

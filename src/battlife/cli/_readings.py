@@ -9,7 +9,8 @@ from battlife.model import Reading, Rejected, Value
 
 SCHEMA = 1
 SHOWN_CELLS = 8
-FRACTIONS = frozenset({"soc", "reported_soh", "hx"})
+FRACTIONS = frozenset({"soc", "soh", "hx"})
+"""Words of names that stand for a fraction: reported_soh, leaf_soh_from_ah."""
 UNITS = {
     "_v": "V",
     "_a": "A",
@@ -75,7 +76,10 @@ def show_values(out: Output, values: Mapping[str, Value], indent: str = "  ") ->
 
 def value_text(name: str, value: Value) -> str:
     """Return one value with its unit for people."""
+    fraction = not FRACTIONS.isdisjoint(name.split("_"))
     unit = next((u for end, u in UNITS.items() if name.endswith(end)), "")
+    if name.startswith("dbc_"):
+        fraction, unit = False, ""  # in what unit is the file's affair
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, str):
@@ -88,7 +92,7 @@ def value_text(name: str, value: Value) -> str:
         return _vector_text([float(v) for v in value], unit)
     if not math.isfinite(value):
         return "missing"
-    if name in FRACTIONS:
+    if fraction:
         return f"{100 * value:.4g} %"
     return f"{value:.6g} {unit}".rstrip()
 

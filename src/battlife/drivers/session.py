@@ -273,7 +273,10 @@ def answers(
     options: Mapping[str, str],
     clock: Callable[[], float] = time.monotonic,
 ) -> Reading | None:
-    """Ask harmless requests until one is answered rightly; return that answer.
+    """Ask harmless requests until one is answered with a value; return that answer.
+
+    An answer that only acknowledges, as that to a session request does, counts if
+    nothing better comes.
 
     Raises
     ------
@@ -285,17 +288,20 @@ def answers(
     )
     poller = Poller(driver, [Polled(wire.name, wire)], clock=clock, scheduled=False)
     poller.open()
+    acknowledged: Reading | None = None
     try:
         for request in probes:
             poller.ask(wire.name, request)
             while True:
                 for _, item in poller.step(STEP_S).items:
                     if isinstance(item, Reading):
-                        return item
+                        if item.values:
+                            return item
+                        acknowledged = item
                 if poller.idle:
                     break
     except HardwareError:
         return None  # it went away while it was asked: nothing is there
     finally:
         poller.close()
-    return None
+    return acknowledged

@@ -281,8 +281,12 @@ class ZoeGen2:
 
     @property
     def probes(self) -> Sequence[Request]:
-        """A read of one value."""
-        return asked(_LIVE[1:2], _LINKS[self.address])
+        """A read of one value, in the session without which nothing is told.
+
+        The session changes nothing that stays: it ends by itself 5 s after the last
+        request (S3 of ISO 14229-2).
+        """
+        return asked((session(0x03), _LIVE[1]), _LINKS[self.address])
 
     @property
     def signature(self) -> Sequence[str]:

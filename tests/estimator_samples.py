@@ -9,6 +9,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+import knee_samples
+import eis_samples
 from battlife.model import Pack, Provenance, Trace
 from battlife.model.learned import Model
 
@@ -52,4 +54,6 @@ class Sample(NamedTuple):
 SAMPLES: dict[str, Sample] = {
     "capacity": Sample(),
     "dcir": Sample(),
+    "eis": Sample(trace=eis_samples.sample),
+    "knee": Sample(trace=knee_samples.ageing),
 }

@@ -22,6 +22,15 @@ from battlife.quantities import QUANTITIES
 from estimator_samples import SAMPLES
 
 
+def respectra(trace, change):
+    """Return the spectra of a trace with `change` applied to each impedance."""
+    spectra = []
+    for spectrum in trace.spectra:
+        z = change(spectrum.z_re_ohm + 1j * spectrum.z_im_ohm)
+        spectra.append(replace(spectrum, z_re_ohm=z.real, z_im_ohm=z.imag))
+    return tuple(spectra)
+
+
 class Tried(NamedTuple):
     method: Any
     trace: Callable[..., Trace]
@@ -95,16 +104,22 @@ def test_too_little_data_raises(tried, n):
 def test_nothing_but_missing_values_raises(tried):
     trace = tried.trace()
     columns = {k: np.full_like(v, np.nan) for k, v in trace.columns.items()}
+    spectra = respectra(trace, lambda z: np.full_like(z, np.nan))
     with pytest.raises(EstimateError):
-        tried.method.estimate(replace(trace, columns=columns), tried.pack)
+        tried.method.estimate(
+            replace(trace, columns=columns, spectra=spectra), tried.pack
+        )
 
 
 @pytest.mark.parametrize("tried", EVERY)
 def test_a_wrong_sign_gives_no_value(tried):
     trace = tried.trace()
     flipped = {**trace.columns, "current_a": -trace.column("current_a")}
+    spectra = respectra(trace, np.conjugate)
     try:
-        estimates = tried.method.estimate(replace(trace, columns=flipped), tried.pack)
+        estimates = tried.method.estimate(
+            replace(trace, columns=flipped, spectra=spectra), tried.pack
+        )
     except EstimateError:
         return
     assert all(e.status == "refused" and e.reasons for e in estimates)
@@ -142,8 +157,11 @@ def test_holes_anywhere_give_a_value_or_a_reason(tried, seed):
             begin = rng.integers(0, broken.size)
             broken[begin : begin + rng.integers(1, 500)] = np.nan
         columns[name] = broken
+    spectra = respectra(trace, lambda z: np.where(rng.random(z.size) < 0.3, np.nan, z))
     try:
-        estimates = tried.method.estimate(replace(trace, columns=columns), tried.pack)
+        estimates = tried.method.estimate(
+            replace(trace, columns=columns, spectra=spectra), tried.pack
+        )
     except EstimateError as error:
         assert error.reasons
         return

@@ -24,6 +24,10 @@ ESTIMATORS: Final[Mapping[str, str]] = types.MappingProxyType(
     {
         "capacity": "battlife.estimators.capacity:DischargeCapacity",
         "dcir": "battlife.estimators.dcir:PulseResistance",
+        "knee": "battlife.estimators.knee:RemainingLife",
+        "dva": "battlife.estimators.dva:DifferentialVoltage",
+        "ica": "battlife.estimators.ica:IncrementalCapacity",
+        "eis": "battlife.estimators.eis:ImpedanceSpectrum",
     }
 )
 """Method name to "module:Class"."""
@@ -32,6 +36,10 @@ DESCRIPTIONS: Final[Mapping[str, str]] = types.MappingProxyType(
     {
         "capacity": "capacity and energy of each discharge down to a cut-off voltage",
         "dcir": "DC resistance at stated times after a current step",
+        "knee": "knee of the capacity over cycles, and cycles left to a threshold",
+        "dva": "differential voltage dV/dQ of each slow half-cycle and its peaks",
+        "ica": "incremental capacity dQ/dV of each slow half-cycle and its peaks",
+        "eis": "impedance spectra: validity, equivalent circuit, relaxation times",
     }
 )
 """One line per method, for lists."""

@@ -66,8 +66,10 @@ _load_numba_without_scipy()
 import numba  # noqa: E402  (the cache place must be chosen before the import)
 
 # Kernels take these from here, so that Numba is never imported before the above.
+boolean = numba.boolean
 float64 = numba.float64
 int64 = numba.int64
+types = numba.types
 F8 = numba.types.Array(numba.float64, 1, "C", readonly=True)
 """Read-only (n,) float64: accepts writable arrays too."""
 F8_2D = numba.types.Array(numba.float64, 2, "C", readonly=True)

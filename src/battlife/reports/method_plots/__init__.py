@@ -22,7 +22,12 @@ Drawing: TypeAlias = "Callable[[Figure, Trace, Results], None]"
 
 HEIGHT_IN: Final = 5.5
 
-METHOD_PLOTS: Final[Mapping[str, str]] = types.MappingProxyType({})
+METHOD_PLOTS: Final[Mapping[str, str]] = types.MappingProxyType(
+    {
+        "eis": "battlife.reports.method_plots.eis",
+        "knee": "battlife.reports.method_plots.knee",
+    }
+)
 """Method to the module that draws it."""
 
 

@@ -1,0 +1,336 @@
+"""Impedance spectra: are they sound, and which circuit describes them.
+
+A spectrum is first held against the Kramers-Kronig relations, which no measurement of
+a linear, steady cell can break: one that does is refused, because every number read
+from it would be one of the drift or of the wiring. Then a circuit of a fixed list is
+fitted and chosen by the Bayesian information criterion, and the distribution of
+relaxation times says, without a circuit, where the losses lie.
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+
+from battlife.errors import EstimateError, InputError
+from battlife.estimators._circuits import ARCS, CANDIDATES, Fit, best_fit, parse
+from battlife.estimators._spectra import (
+    ENOUGH,
+    LEAST_NOISE,
+    Consistency,
+    Relaxations,
+    Sweep,
+    consistency,
+    relaxations,
+)
+from battlife.estimators._temperature import unit_temperature
+from battlife.estimators._uncertainty import Sensor, root_sum
+from battlife.estimators._window import scalar
+from battlife.model import Estimate, Measurement, Pack, Trace, trace_sha256
+
+if TYPE_CHECKING:
+    from battlife.model import Spectrum
+    from battlife.model.curve import Curve
+    from battlife.model.estimate import Scalar
+
+METHOD: Final = "eis"
+VERSION: Final = "1"
+AC_HZ: Final = 1000.0
+"""The frequency of the a.c. resistance of IEC 61960-3, 7.7.2."""
+UNITS: Final = {
+    "R": ("ohmic_resistance_ohm", "ohm"),
+    "L": ("inductance_h", "H"),
+    "C": ("series_capacitance_f", "F"),
+    "W": ("warburg_ohm_per_sqrt_s", "ohm/s^0.5"),
+    "CPE": ("series_cpe_s_pow_alpha_per_ohm", "s^alpha/ohm"),
+}
+RULE: Final = (
+    "linear Kramers-Kronig test; circuit by relative least squares, chosen by the "
+    "Bayesian information criterion; arcs counted from fast to slow, the slowest is "
+    "the charge transfer; polarisation is the sum of the arcs"
+)
+
+
+@dataclass(frozen=True)
+class ImpedanceSpectrum:
+    """Resistances, time constants and validity of each impedance spectrum.
+
+    Attributes
+    ----------
+    circuit : elements in series, as ``L-R-ZARC-ZARC-W``; "" chooses among the list
+    kk_limit : root mean square of the relative residuals of the Kramers-Kronig test
+        above which a spectrum is refused; sound spectra leave 0.1 to 0.5 %
+    fit_limit : the same of a circuit above which its parameters are not given
+    gain_relative : standard uncertainty of the analyser's gain, a fraction; None
+        takes that of the rig's voltage and current channels
+    """
+
+    circuit: str = ""
+    kk_limit: float = 0.01
+    fit_limit: float = 0.02
+    gain_relative: float | None = None
+
+    def __post_init__(self) -> None:
+        if self.circuit:
+            parse(self.circuit)
+        for name in ("kk_limit", "fit_limit"):
+            if not 0.0 < getattr(self, name) < 1.0:
+                raise InputError(
+                    f"{name}={getattr(self, name)} must be a fraction above 0, below 1"
+                )
+        if self.gain_relative is not None and not 0.0 <= self.gain_relative < 1.0:
+            raise InputError(
+                f"gain_relative={self.gain_relative} must be a fraction below 1"
+            )
+
+    def estimate(self, trace: Trace, pack: Pack) -> tuple[Estimate, ...]:
+        """Return one Estimate per spectrum, refused ones included.
+
+        Raises
+        ------
+        EstimateError
+            The source holds no spectrum, or none has a single usable point.
+        """
+        sweeps = [Sweep.of(s) for s in trace.spectra]
+        if not any(s.frequency_hz.size for s in sweeps):
+            raise EstimateError(
+                f"{trace.unit_id}: no impedance spectrum",
+                "a spectrum needs frequency, real and imaginary part",
+                ("no_spectrum",),
+            )
+        digest = trace_sha256(trace)
+        return tuple(
+            self._one(trace, pack, k, sweep, digest) for k, sweep in enumerate(sweeps)
+        )
+
+    def curves(self, trace: Trace, pack: Pack, estimate: Estimate) -> Sequence["Curve"]:
+        """Return measured and fitted spectrum, residuals and the distribution."""
+        from battlife.model.curve import Curve
+
+        sweep = Sweep.of(trace.spectra[estimate.cycle or 0])
+        test = consistency(sweep)
+        spread = relaxations(sweep, test.noise)
+        fit = self._fit(sweep, test, spread)
+        columns = {
+            "frequency_hz": sweep.frequency_hz,
+            "z_re_ohm": sweep.re,
+            "z_im_ohm": sweep.im,
+            "kk_residual_re": test.residual_re,
+            "kk_residual_im": test.residual_im,
+        }
+        if fit is not None:
+            columns |= {"fit_re_ohm": fit.fit_re, "fit_im_ohm": fit.fit_im}
+        return (
+            Curve("spectrum", columns),
+            Curve(
+                "relaxation_times",
+                {"tau_s": spread.tau_s, "ohm_per_decade": spread.ohm_per_decade},
+            ),
+        )
+
+    def _one(
+        self, trace: Trace, pack: Pack, index: int, sweep: Sweep, digest: str
+    ) -> Estimate:
+        conditions = self._conditions(trace, pack, index, sweep)
+        measurements: dict[str, Measurement] = {}
+        reasons = sweep.impossible()
+        if not reasons:
+            test = consistency(sweep)
+            conditions |= _of_test(test)
+            if not test.rms <= self.kk_limit:
+                reasons = ("kk_failed",)
+            else:
+                spread = relaxations(sweep, test.noise)
+                conditions |= _of_distribution(spread)
+                measurements, remarks, more = self._measured(pack, sweep, test, spread)
+                conditions |= more
+                reasons = remarks
+        if trace.provenance.suspect:
+            measurements, reasons = {}, ("suspect_source",)
+        if measurements:
+            unknown = (
+                conditions["temperature_degc"] is None
+                and conditions["ambient_temperature_degc"] is None
+            )
+            reasons += ("temperature_unknown",) if unknown else ()
+            reasons += ("points_missing",) if sweep.n_missing else ()
+            if any(m.uncertainty is None for m in measurements.values()):
+                reasons += ("uncertainty_unknown",)
+        return Estimate(
+            unit_id=trace.unit_id,
+            method=METHOD,
+            method_version=VERSION,
+            options={
+                "circuit": self.circuit,
+                "kk_limit": self.kk_limit,
+                "fit_limit": self.fit_limit,
+                "gain_relative": self.gain_relative,
+            },
+            status="ok" if measurements else "refused",
+            reasons=reasons,
+            measurements=measurements,
+            conditions=conditions,
+            cycle=index,
+            segment=None,
+            start_sample=0,
+            stop_sample=trace.n_samples,
+            trace_sha256=digest,
+        )
+
+    def _fit(self, sweep: Sweep, test: Consistency, spread: Relaxations) -> Fit | None:
+        lead = "L-" if sweep.inductive else ""
+        circuits = (
+            (self.circuit,) if self.circuit else tuple(lead + c for c in CANDIDATES)
+        )
+        found = best_fit(
+            sweep.omega,
+            sweep.re,
+            sweep.im,
+            circuits,
+            spread.peaks,
+            ENOUGH * max(test.noise, LEAST_NOISE),
+        )
+        return found if found is not None and found.rms <= self.fit_limit else None
+
+    def _measured(
+        self, pack: Pack, sweep: Sweep, test: Consistency, spread: Relaxations
+    ) -> tuple[dict[str, Measurement], tuple[str, ...], dict[str, "Scalar"]]:
+        gain = self._gain(pack)
+        found: list[Measurement] = []
+
+        def add(name: str, value: float, u: float, unit: str, scales: bool) -> None:
+            """Keep a value; what scales with the impedance has the analyser's gain."""
+            if not (math.isfinite(value) and math.isfinite(u)):
+                return
+            total = (
+                root_sum(u, gain * value if scales else 0.0)
+                if gain is not None
+                else None
+            )
+            found.append(Measurement(name, value, total, unit))
+
+        at_1khz = sweep.at(sweep.size, AC_HZ)
+        add("ac_resistance_1khz_ohm", at_1khz, test.noise * at_1khz, "ohm", True)
+        crossing, crossing_hz = sweep.crossing()
+        add("real_axis_crossing_ohm", crossing, test.noise * crossing, "ohm", True)
+        fit = self._fit(sweep, test, spread)
+        if fit is None:
+            return (
+                {m.name: m for m in found},
+                ("no_circuit_fits",),
+                {"real_axis_crossing_hz": scalar(crossing_hz)},
+            )
+        spreads = np.sqrt(np.diag(fit.covariance))
+        arcs: list[tuple[int, str]] = []
+        for element, at in zip(fit.elements, fit.places, strict=True):
+            if element in ARCS:
+                arcs.append((at, element))
+                continue
+            value = float(fit.values[at])
+            name, unit = UNITS[element]
+            # The Q of a constant phase element and C go with 1/Z: the same share.
+            add(name, value, value * float(spreads[at]), unit, True)
+        arcs.sort(key=lambda arc: float(fit.values[arc[0] + 1]))
+        arc_places = [at for at, _ in arcs]
+        exponents = {
+            f"arc{k}_exponent": float(fit.values[at + 2])
+            for k, (at, element) in enumerate(arcs, 1)
+            if element == "ZARC"
+        }
+        for k, at in enumerate(arc_places, 1):
+            ohm, tau = (float(v) for v in fit.values[at : at + 2])
+            u_ohm, u_tau = ohm * float(spreads[at]), tau * float(spreads[at + 1])
+            add(f"arc{k}_resistance_ohm", ohm, u_ohm, "ohm", True)
+            add(f"arc{k}_time_constant_s", tau, u_tau, "s", False)
+            top_hz = 1.0 / (2.0 * math.pi * tau)
+            add(f"arc{k}_top_hz", top_hz, top_hz * float(spreads[at + 1]), "Hz", False)
+        if arc_places:
+            last = arc_places[-1]
+            ohm = float(fit.values[last])
+            add(
+                "charge_transfer_resistance_ohm",
+                ohm,
+                ohm * float(spreads[last]),
+                "ohm",
+                True,
+            )
+            each = np.zeros(fit.values.size)
+            each[arc_places] = fit.values[arc_places]
+            total = float(each.sum())
+            u_total = math.sqrt(max(float(each @ fit.covariance @ each), 0.0))
+            add("polarisation_resistance_ohm", total, u_total, "ohm", True)
+        remarks: tuple[str, ...] = ()
+        if fit.undetermined():
+            remarks = ("parameter_undetermined",)
+        return (
+            {m.name: m for m in found},
+            remarks,
+            {
+                "real_axis_crossing_hz": scalar(crossing_hz),
+                "circuit": fit.text,
+                "fit_rms": fit.rms,
+                "fit_bic": fit.bic,
+                **exponents,
+            },
+        )
+
+    def _gain(self, pack: Pack) -> float | None:
+        if self.gain_relative is not None:
+            return self.gain_relative
+        sensor = Sensor.of(pack.sensor)
+        if not (sensor.current_known and sensor.voltage_known):
+            return None
+        return root_sum(sensor.current_relative, sensor.voltage_relative)
+
+    def _conditions(
+        self, trace: Trace, pack: Pack, index: int, sweep: Sweep
+    ) -> dict[str, "Scalar"]:
+        spectrum = trace.spectra[index]
+        f = sweep.frequency_hz
+        conditions: dict[str, Scalar] = {
+            "rule": RULE,
+            "n_points": int(f.size),
+            "highest_hz": scalar(float(f[0])) if f.size else None,
+            "lowest_hz": scalar(float(f[-1])) if f.size else None,
+            "voltage_v": scalar(spectrum.voltage_v),
+            "soc_information": "none",
+            "temperature_degc": _temperature(trace, spectrum),
+            "ambient_temperature_degc": None,
+            "calibration": pack.calibration or "unknown",
+        }
+        if conditions["temperature_degc"] is None:
+            conditions["ambient_temperature_degc"] = pack.test_degc
+        return conditions
+
+
+def _temperature(trace: Trace, spectrum: "Spectrum") -> "Scalar":
+    """Return the temperature of a spectrum in degC, None if nothing measured it."""
+    if math.isfinite(spectrum.temperature_degc):
+        return spectrum.temperature_degc
+    column = unit_temperature(trace)
+    if column is None or not math.isfinite(spectrum.time_s):
+        return None
+    if trace.n_segments > 1 or not trace.n_samples:
+        return None
+    at = int(np.searchsorted(trace.time_s, spectrum.time_s))
+    return scalar(float(column[min(at, trace.n_samples - 1)]))
+
+
+def _of_test(test: Consistency) -> dict[str, "Scalar"]:
+    return {
+        "kk_rms": test.rms,
+        "kk_largest": test.largest,
+        "kk_mu": scalar(test.mu),
+        "kk_relaxations": test.relaxations,
+    }
+
+
+def _of_distribution(spread: Relaxations) -> dict[str, "Scalar"]:
+    """Say where the peaks lie; the distribution itself is a curve."""
+    return {
+        "drt_penalty": spread.penalty,
+        "drt_rms": spread.rms,
+        "drt_peaks": "; ".join(f"{r:.4g} ohm at {t:.3g} s" for r, t in spread.peaks),
+    }

@@ -114,6 +114,8 @@ class Session:
         ------
         RigTimeoutError
             Nothing of this device was heard.
+        ProtocolError
+            Nothing of it was right.
         HardwareError
             The channel went away.
         """
@@ -182,7 +184,9 @@ class Session:
         timeouts = tuple(t for step in steps for t in step.timeouts)
         readings = tuple(i for i in items if isinstance(i, Reading))
         rejected = tuple(i for i in items if isinstance(i, Rejected))
-        if not items and not silent:
+        if not readings and not silent:
+            if rejected:
+                raise rejected[0].error
             if timeouts:
                 raise timeouts[0].error
             heard = any(f.direction == "rx" for step in steps for f in step.frames)

@@ -84,9 +84,9 @@ class CountingSlcan(slcanBus):
             left = end - time.monotonic()
             with can.exceptions.error_check("the adapter went away"):
                 data = received(self.serialPortOrig, max(0.0, min(left, STATUS_S)))
-            if data:
-                self._take(data)
-            elif left <= 0:
+            self._take(data)
+            # Lines without a frame may come for ever: they extend no waiting.
+            if not self._messages and time.monotonic() >= end:
                 return None, False
         return self._messages.popleft(), False
 

@@ -282,6 +282,21 @@ def test_record_watch_verify_grade(typed: Typed, jbd: Running) -> None:
     assert again.code == 3  # what was recorded is never written over
 
 
+def test_recover_where_nothing_can_be_written(typed: Typed, jbd: Running) -> None:
+    file = rig(f"jbd_uart@{jbd.channel}", "cell_voltage_max_v = 4.3")
+    with started("record", file, "-o", "a.h5", "--unit", "u1", "--plain") as process:
+        end = time.monotonic() + 20
+        while jbd.received.count(b"\xdd\xa5") < 6 and time.monotonic() < end:
+            time.sleep(0.02)
+        process.kill()
+    for name, code in (("gone/a.h5", 3), ("a.txt", 2)):
+        done = typed("recover", "a.h5.journal", "-o", name)
+        assert done.code == code
+        assert name in done.err
+    assert Path("a.h5.journal").exists()
+    assert typed("recover", "a.h5.journal", "-o", "a.h5", "--json").rows[0]["n_frames"]
+
+
 def test_an_alarm_is_exit_6_and_is_told_at_once(typed: Typed, jbd: Running) -> None:
     file = rig(f"jbd_uart@{jbd.channel}", "cell_voltage_max_v = 2.0")
     done = typed(

@@ -23,4 +23,6 @@ def command(
     from battlife.recording import recover
 
     out = Output(json_lines, quiet)
+    if output.suffix != ".h5":
+        raise typer.BadParameter(f"{output}: end the name in .h5")
     return finished(out, recover(journal, output, operator=operator))

@@ -95,10 +95,8 @@ def seal(
         size = journal.stat().st_size
         operator = operator or str(header.get("operator", ""))
         source = Source(journal.name, digest, size, READER)
-        with tempfile.TemporaryDirectory(
-            prefix=f".{out.name}.", dir=out.parent, ignore_cleanup_errors=True
-        ) as folder:
-            units, summary = units_of(journal, Path(folder), sources=(source,))
+        with _beside(out) as folder:
+            units, summary = units_of(journal, folder, sources=(source,))
             if out.exists():
                 _require_same(out, digest)
             else:
@@ -221,6 +219,22 @@ def _remove(journal: Path) -> None:
         raise InputError(
             f"{journal}: cannot be removed: {error.strerror or error}",
             "the archive is whole; the journal may be removed by hand",
+        ) from error
+
+
+@contextmanager
+def _beside(out: Path) -> Iterator[Path]:
+    """Give a folder for what is too large for the memory, on the disk of `out`."""
+    try:
+        with tempfile.TemporaryDirectory(
+            prefix=f".{out.name}.", dir=out.parent, ignore_cleanup_errors=True
+        ) as folder:
+            yield Path(folder)
+    except OSError as error:
+        raise InputError(
+            f"{out}: cannot be written: {error.strerror or error}",
+            "the journal is kept: make room or choose another -o, then `battlife "
+            "recover`",
         ) from error
 
 

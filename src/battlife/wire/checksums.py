@@ -38,6 +38,11 @@ def crc16_modbus(data: bytes) -> int:
     return crc
 
 
+def crc16_modbus_step(register: int, byte: int) -> int:
+    """Return the register of CRC-16/MODBUS after one more byte."""
+    return (register >> 8) ^ _reflected_table(0xA001)[(register ^ byte) & _BYTE]
+
+
 def crc8(data: bytes, polynomial: int, initial: int = 0, final: int = 0) -> int:
     """Return a CRC-8, most significant bit first.
 

@@ -12,6 +12,7 @@ from typing import Final
 from battlife.errors import ProtocolError
 from battlife.model import Frame, Reading, Rejected, Request
 from battlife.wire._ev import Said
+from battlife.wire._modbus_heard import Heard
 from battlife.wire.modbus_messages import (
     ERROR,
     EXCEPTIONS,
@@ -19,7 +20,6 @@ from battlife.wire.modbus_messages import (
     WRITES,
     Answer,
     Read,
-    is_sound,
     lengths,
     request_in,
 )
@@ -104,8 +104,7 @@ class ModbusDecoder:
     assumed: Callable[[int, int, bytes], Read | None] = _never
     _asked: list[_Asked] = field(default_factory=list)
     _sent: bytearray = field(default_factory=bytearray)
-    _heard: bytearray = field(default_factory=bytearray)
-    _n_checked: int = 0  # bytes of _heard in which no message ends
+    _heard: Heard = field(default_factory=Heard)
     _rejected: bool = False  # the answer to the latest request already
 
     def feed(self, frame: Frame) -> Iterator[Reading | Rejected]:
@@ -118,7 +117,7 @@ class ModbusDecoder:
             self._send(frame)
             return
         for at in range(0, len(frame.data), _SLICE):
-            self._heard += frame.data[at : at + _SLICE]
+            self._heard.add(frame.data[at : at + _SLICE])
             yield from self._scan(frame.time_s)
 
     def finish(self) -> Iterator[Reading | Rejected]:
@@ -153,24 +152,18 @@ class ModbusDecoder:
         while (found := self._first_message()) is not None:
             at, message = found
             yield from self._damaged(at, time_s)
-            del self._heard[: at + len(message)]
-            self._n_checked = 0
+            self._heard.drop(at + len(message))
+            self._heard.unchecked()
             yield from self._take(message, time_s)
         yield from self._damaged(len(self._heard), time_s)
-        self._n_checked = len(self._heard)
+        self._heard.checked()
         self._forget()
 
     def _first_message(self) -> tuple[int, bytes] | None:
         """Return the first sound message and where it begins."""
-        heard = bytes(self._heard)
-        for at in range(len(heard) - 4):
-            for length in lengths(heard, at):
-                end = at + length
-                if not self._n_checked < end <= len(heard):
-                    continue
-                message = heard[at:end]
-                if is_sound(message) and self._stands_alone(message, at):
-                    return at, message
+        for at, message in self._heard.messages():
+            if self._stands_alone(message, at):
+                return at, message
         return None
 
     def _stands_alone(self, message: bytes, at: int) -> bool:
@@ -181,18 +174,16 @@ class ModbusDecoder:
         """
         if request_in(message) is not None or self._fitting(message):
             return True
-        heard, asked = self._heard, [a.read for a in self._asked]
+        heard, asked = self._heard.data, [a.read for a in self._asked]
         if message[1] & ERROR and any(
             (read.unit, read.function) == (message[0], message[1] & ~ERROR)
             for read in asked
         ):
             return True
         for read in asked:
-            start = heard.find(_head(read), 0, at + 2)
-            while 0 <= start < at:
-                if start + 5 + read.n_bytes > len(heard):
-                    return False
-                start = heard.find(_head(read), start + 1, at + 2)
+            unended = max(0, len(heard) - 4 - read.n_bytes)
+            if heard.find(_head(read), unended, at + 2) >= 0:
+                return False
         return True
 
     def _take(self, message: bytes, time_s: float) -> list[Reading | Rejected]:
@@ -289,7 +280,7 @@ class ModbusDecoder:
         if self._rejected or not self._asked:
             return
         read = self._asked[-1].read
-        at = self._heard.find(_head(read), 0, stop)
+        at = self._heard.data.find(_head(read), 0, stop)
         end = at + 5 + read.n_bytes
         if at < 0 or end > len(self._heard):
             return
@@ -299,13 +290,12 @@ class ModbusDecoder:
             f"the answer of unit {read.unit} has a wrong CRC",
             "check wiring, termination and baud rate",
         )
-        raw = bytes(self._heard[at:end])
+        raw = bytes(self._heard.data[at:end])
         yield Rejected(time_s, str(read.unit), error, raw, self._name(read))
 
     def _cut_off(self, time_s: float) -> Iterator[Rejected]:
-        heard = bytes(self._heard)
-        self._heard.clear()
-        self._n_checked = 0
+        heard = bytes(self._heard.data)
+        self._heard.drop(len(heard))
         if self._rejected or not self._asked:
             return
         read = self._asked[-1].read
@@ -322,14 +312,13 @@ class ModbusDecoder:
 
     def _forget(self) -> None:
         """Drop the bytes in which no message can begin any more."""
-        heard = self._heard
+        heard = self._heard.data
         for at in range(max(0, len(heard) - LONGEST), len(heard)):
             if any(at + n > len(heard) for n in lengths(heard, at)):
                 break
         else:
             at = len(heard)
-        del heard[:at]
-        self._n_checked -= at
+        self._heard.drop(at)
 
     def _name(self, read: Read) -> str:
         for block in self.blocks:

@@ -1,0 +1,261 @@
+"""Current pulses of a record: where they are, and what they say at a moment.
+
+A pulse begins where the current leaves rest. What is asked of it, a resistance at a
+stated time or a circuit, is the business of the method.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+
+from battlife.errors import EstimateError
+from battlife.estimators._scales import current_scale, current_threshold, resolution
+from battlife.estimators._temperature import unit_temperature
+from battlife.estimators._uncertainty import RECTANGULAR, Sensor, root_sum
+from battlife.estimators._window import scalar
+from battlife.kernels.charge import cumulative_charge
+from battlife.kernels.interpolate import value_at
+from battlife.kernels.steps import REST, UNKNOWN, find_steps
+from battlife.model import Pack, Trace, trace_sha256
+from battlife.model.estimate import Scalar
+
+PULSE_SHARE: Final = 0.05
+"""A step smaller than this share of the largest sustained current is no pulse."""
+STEADY_SHARE: Final = 0.05
+"""A current that moved by more than this within a pulse is remarked on."""
+MOST: Final = 2000
+"""Pulses of one record that are estimated, counted from its end: a drive cycle or a
+square wave has tens of thousands, and each estimate is a record of its own."""
+FINEST: Final = 0.5
+"""Sampling around t must be no coarser than this share of t: the voltage of a pulse
+goes with the logarithm or the root of time, so a chord over a longer stretch is off
+by more than the resolution of a cycler."""
+
+
+@dataclass(frozen=True)
+class Pulse:
+    """Samples of one pulse.
+
+    Attributes
+    ----------
+    segment : index of the trace segment
+    before : last sample of the rest before it
+    first, stop : half-open range of samples under load
+    """
+
+    segment: int
+    before: int
+    first: int
+    stop: int
+
+
+def found_pulses(trace: Trace) -> tuple[Pulse, ...]:
+    """Return every pulse of a record that begins at rest.
+
+    Raises
+    ------
+    EstimateError
+        There is no current, no voltage, or no pulse from rest.
+    """
+    for name in ("current_a", "voltage_v"):
+        if not np.isfinite(trace.columns.get(name, np.empty(0))).any():
+            raise EstimateError(
+                f"{trace.unit_id}: the trace has no {name}",
+                "a resistance needs current and voltage over time",
+                (f"{name.partition('_')[0]}_missing",),
+            )
+    pulses = _find(trace)
+    if not pulses:
+        raise EstimateError(
+            f"{trace.unit_id}: no current step from rest found",
+            "a resistance needs a pulse that begins at rest",
+            ("no_pulse",),
+        )
+    return pulses
+
+
+def _find(trace: Trace) -> tuple[Pulse, ...]:
+    current = trace.column("current_a")
+    threshold = current_threshold(current)
+    smallest = PULSE_SHARE * current_scale(current)
+    found = []
+    for index, span in enumerate(trace.segments()):
+        first, kind = find_steps(current, span.start, span.stop, threshold)
+        ends = [*first[1:].tolist(), span.stop]
+        for k in range(1, len(first)):
+            if kind[k - 1] != REST or kind[k] in (REST, UNKNOWN):
+                continue
+            begin = int(first[k])
+            # The first sample may catch the load on its way up.
+            peak = np.abs(current[begin : min(begin + 3, ends[k])]).max()
+            if peak >= smallest:
+                found.append(Pulse(index, begin - 1, begin, int(ends[k])))
+    return tuple(found)
+
+
+def chosen_pulses(
+    trace: Trace, pulses: tuple[Pulse, ...], shortest_s: float
+) -> Sequence[int]:
+    """Return the pulses to estimate: all, or of too many the last MOST long enough."""
+    if len(pulses) <= MOST:
+        return range(len(pulses))
+    before = np.array([p.before for p in pulses])
+    last = np.array([p.stop - 1 for p in pulses])
+    lasting = np.flatnonzero(trace.time_s[last] - trace.time_s[before] >= shortest_s)
+    chosen = lasting if lasting.size else np.arange(len(pulses))
+    return [int(k) for k in chosen[-MOST:]]
+
+
+class PulseRecord:
+    """One unit's columns and scales, shared by all its pulses."""
+
+    def __init__(self, trace: Trace, pack: Pack, n_pulses: int) -> None:
+        self.trace = trace
+        self.pack = pack
+        self.n_pulses = n_pulses
+        self.time = trace.time_s
+        self.current = trace.column("current_a")
+        self.voltage = trace.column("voltage_v")
+        self.clock = trace.columns.get("step_time_s")
+        self.sensor = Sensor.of(pack.sensor)
+        self.current_step = resolution(self.current)
+        self.voltage_step = resolution(self.voltage)
+        self.degc = unit_temperature(trace)
+        self.digest = trace_sha256(trace)
+        self.since_top = [since_highest(trace, span) for span in trace.segments()]
+
+    def load_on(self, pulse: Pulse) -> tuple[float, float]:
+        """Return when the load came on and its standard uncertainty, both in s."""
+        before = float(self.time[pulse.before])
+        first = float(self.time[pulse.first])
+        if self.clock is not None:
+            on = first - float(self.clock[pulse.first])
+            slack = max(self.sensor.time_s, 1e-3)
+            if before - slack <= on <= first:
+                return on, slack
+        return 0.5 * (before + first), (first - before) / RECTANGULAR
+
+    def resistance(
+        self, pulse: Pulse, on_s: float, u_on_s: float, t: float
+    ) -> tuple[str, float, float | None, int]:
+        """Return (why not, ohm, u in ohm, sample after the last one used)."""
+        none = (float("nan"), None, pulse.first)
+        at = on_s + t
+        span = slice(pulse.first, pulse.stop)
+        last_s = float(self.time[pulse.stop - 1])
+        # A pulse of exactly t whose load-on is known to an interval is long enough.
+        if at > last_s + 0.5 * u_on_s * RECTANGULAR + 1e-6:
+            return ("pulse_too_short", *none)
+        at = min(at, last_s)
+        after = int(np.searchsorted(self.time[span], at, side="left")) + pulse.first
+        if after == pulse.first:
+            return ("sampling_too_coarse", *none)
+        gap_s = float(self.time[after] - self.time[after - 1])
+        if gap_s > FINEST * t or u_on_s * RECTANGULAR > t:
+            return ("sampling_too_coarse", *none)
+        v = float(value_at(self.time, self.voltage, pulse.first, pulse.stop, at))
+        i = float(value_at(self.time, self.current, pulse.first, pulse.stop, at))
+        dv = v - float(self.voltage[pulse.before])
+        di = i - float(self.current[pulse.before])
+        value = dv / di if di != 0 else float("nan")
+        if not np.isfinite(value):
+            return ("sample_missing", *none)
+        if value <= 0:
+            return ("wrong_sign", *none)
+        slope = float(self.voltage[after] - self.voltage[after - 1]) / max(gap_s, 1e-9)
+        return "", value, self._uncertainty(value, di, slope, u_on_s), after + 1
+
+    def _uncertainty(
+        self, ohm: float, step_a: float, slope_v_per_s: float, u_on_s: float
+    ) -> float | None:
+        """Return u in ohm.
+
+        The offset of the voltage cancels in the difference. That of the current does
+        not where a tester opens its relay at rest and logs 0 A, so it counts.
+        """
+        if not (self.sensor.current_known and self.sensor.voltage_known):
+            return None
+        two_readings = np.sqrt(2.0) / RECTANGULAR
+        u_volt = root_sum(
+            two_readings * self.voltage_step,
+            slope_v_per_s * root_sum(u_on_s, self.sensor.time_s),
+        )
+        u_ampere = two_readings * self.current_step
+        return root_sum(
+            u_volt / abs(step_a),
+            ohm * u_ampere / abs(step_a),
+            ohm * self.sensor.current_a / abs(step_a),
+            ohm * self.sensor.voltage_relative,
+            ohm * self.sensor.current_relative,
+        )
+
+    def steady(self, pulse: Pulse) -> bool:
+        """Say whether the current stayed within STEADY_SHARE of itself."""
+        current = np.abs(self.current[pulse.first + 1 : pulse.stop])
+        return not current.size or bool(np.ptp(current) <= STEADY_SHARE * current.max())
+
+    def temperature_known(self, pulse: Pulse) -> bool:
+        """Say whether the unit's own temperature was measured before the pulse."""
+        return self.degc is not None and bool(np.isfinite(self.degc[pulse.before]))
+
+    def conditions(self, pulse: Pulse, stop: int, rule: str) -> dict[str, Scalar]:
+        """Return what was measured under which conditions.
+
+        Parameters
+        ----------
+        pulse : the pulse
+        stop : sample after the last one used
+        rule : how the value was taken
+        """
+        current = self.current[pulse.first : stop]
+        last = float(self.time[pulse.stop - 1])
+        conditions: dict[str, Scalar] = {
+            "rule": rule,
+            "direction": "charge" if current[-1] > 0 else "discharge",
+            "pulse_current_a": scalar(float(np.median(current))),
+            "pulse_duration_s": last - float(self.time[pulse.before]),
+            "start_voltage_v": scalar(float(self.voltage[pulse.before])),
+            "sampling_s": float(self.time[pulse.first] - self.time[pulse.before]),
+            "voltage_resolution_v": self.voltage_step,
+            "pulses_in_record": self.n_pulses,
+            "soc_information": "none",
+            "calibration": self.pack.calibration or "unknown",
+        }
+        since = self.since_top[pulse.segment]
+        start = self.trace.segments()[pulse.segment].start
+        if since is not None:
+            conditions["below_highest_charge_ah"] = scalar(
+                float(since[pulse.before - start])
+            )
+            conditions["soc_information"] = "charge below the highest of the record"
+        for name, column in (
+            ("temperature_degc", self.degc),
+            (
+                "ambient_temperature_degc",
+                self.trace.columns.get("ambient_temperature_degc"),
+            ),
+        ):
+            value = float(column[pulse.before]) if column is not None else np.nan
+            conditions[name] = scalar(value)
+        if all(
+            conditions[name] is None
+            for name in ("temperature_degc", "ambient_temperature_degc")
+        ):
+            conditions["ambient_temperature_degc"] = self.pack.test_degc
+        if self.pack.nominal_ah:
+            rate = abs(float(np.median(current))) / self.pack.nominal_ah
+            conditions["c_rate"] = scalar(rate)
+        return conditions
+
+
+def since_highest(trace: Trace, span: slice) -> np.ndarray | None:
+    """Return Ah below the highest net charge of a segment, None if it has a gap."""
+    net = cumulative_charge(
+        trace.time_s, trace.column("current_a"), span.start, span.stop
+    )
+    if not np.isfinite(net).all():
+        return None
+    below: np.ndarray = net.max() - net
+    return below

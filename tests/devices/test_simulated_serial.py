@@ -6,6 +6,7 @@ from collections.abc import Mapping
 import pytest
 import serial
 
+from battlife.drivers.session import Session
 from battlife.errors import InputError
 from battlife.model.frame import SIMULATED_LINE
 from battlife.simulate import FAULTS, running
@@ -135,3 +136,32 @@ def modbus_crc(message: bytes) -> int:
         for _ in range(8):
             value = value >> 1 ^ (0xA001 if value & 1 else 0)
     return value
+
+
+@pytest.mark.parametrize(
+    ("protocol", "code"),
+    [
+        ("pylontech_rs485", "discharge current other fault"),
+        ("seplos_v2", "output short circuit protection"),
+        ("pace_rs232", "short circuit protection"),
+    ],
+)
+def test_ascii_batteries_tell_their_faults(protocol: str, code: str) -> None:
+    with running(protocol, faults=["fault_codes"], clock=lambda: 0.0) as device:
+        with Session(f"{protocol}@{device.channel}") as pack:
+            found = pack.read()
+    codes = found.values["fault_codes"]
+    assert isinstance(codes, tuple) and code in codes
+    assert len(codes) > 1
+    with running(protocol, clock=lambda: 0.0) as device:
+        with Session(f"{protocol}@{device.channel}") as pack:
+            assert pack.read().values["fault_codes"] == ()
+
+
+def test_a_pack_of_four_has_an_open_sense_wire_too() -> None:
+    with running("jbd_uart", faults=["open_sense_wire"], clock=lambda: 0.0) as device:
+        with Session(f"jbd_uart@{device.channel}") as pack:
+            cells = pack.read().values["cell_voltage_v"]
+    assert isinstance(cells, tuple)
+    assert cells[2] == 0.0
+    assert float(cells[3]) > 6.0

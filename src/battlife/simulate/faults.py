@@ -11,7 +11,7 @@ FAULTS: Final[Mapping[str, str]] = MappingProxyType(
     {
         "weak_cell": "cell 3 has 70 % of its capacity and three times the resistance",
         "dead_cell": "cell 2 is discharged to 0.4 V",
-        "open_sense_wire": "cell 4 reads 0 V and cell 5 reads both cells",
+        "open_sense_wire": "cell 4 reads 0 V and cell 5 both; of four, 3 and 4",
         "blown_service_fuse": "no voltage at the terminals, contactors open",
         "bms_reset": "the BMS claims a state of health of 100 %",
         "stuck_value": "the BMS repeats what it measured first",

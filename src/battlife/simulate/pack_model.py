@@ -262,8 +262,9 @@ class PackModel:
             alarms.add("low_isolation")
         if "dead_cell" in faults:
             alarms.add("cell_undervoltage")
-        if "open_sense_wire" in faults and len(cells) > 4:
-            cells[3], cells[4] = 0.0, cells[3] + cells[4]
+        if "open_sense_wire" in faults and len(cells) > 1:
+            i = min(3, len(cells) - 2)
+            cells[i], cells[i + 1] = 0.0, cells[i] + cells[i + 1]
         mean = sum(cells) / len(cells)
         soh = 1.0 if "bms_reset" in faults else spec.claimed_soh
         full = spec.capacity_ah * soh

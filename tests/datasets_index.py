@@ -10,6 +10,7 @@ import json
 import sys
 import tomllib
 from pathlib import Path
+from typing import Any
 
 from support import DATASETS, SHARED
 
@@ -195,9 +196,9 @@ def entries() -> list[dict[str, object]]:
     return found
 
 
-def load() -> list[dict[str, object]]:
+def load() -> Any:
     """Return the entries as index.toml has them."""
-    return tomllib.loads(INDEX.read_text("utf-8"))["file"]  # type: ignore[no-any-return]
+    return tomllib.loads(INDEX.read_text("utf-8"))["file"]
 
 
 def main() -> None:

@@ -3,6 +3,7 @@
 import pytest
 
 from battlife.cli._readings import value_text
+from battlife.model import Value
 
 
 @pytest.mark.parametrize(
@@ -20,5 +21,5 @@ from battlife.cli._readings import value_text
         ("fault_codes", (), "none"),
     ],
 )
-def test_a_value_has_its_own_unit(name: str, value: object, text: str) -> None:
-    assert value_text(name, value) == text  # type: ignore[arg-type]  # one of each kind
+def test_a_value_has_its_own_unit(name: str, value: Value, text: str) -> None:
+    assert value_text(name, value) == text

@@ -43,7 +43,7 @@ def test_everything_comes_back(archive: Path, log: Path, tmp_path: Path) -> None
         assert got.measurements == want.measurements
         assert got.options == want.options
         assert type(got.options["repeats"]) is int
-        assert np.isnan(got.conditions["temperature_degc"])  # type: ignore[arg-type]
+        assert np.isnan(got.conditions["temperature_degc"])
         copy = tmp_path / "copy.csv"
         opened.extract_source(0, copy)
         assert copy.read_bytes() == log.read_bytes()

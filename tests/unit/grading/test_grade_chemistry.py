@@ -1,5 +1,7 @@
 """What a discharge says of a chemistry, and what a declaration is worth."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 
@@ -33,8 +35,8 @@ def phosphate(soc):
     return 3.28 - 0.6 * np.exp(-25 * soc) + 0.3 * np.exp(-150 * (1 - soc))
 
 
-def graded(trace: Trace, **pack: object):
-    unit = Pack("U", nominal_ah=2.0, **pack)  # type: ignore[arg-type]
+def graded(trace: Trace, **pack: Any):
+    unit = Pack("U", nominal_ah=2.0, **pack)
     return grade(POLICY, "U", hold_evidence(trace, unit), unit)
 
 

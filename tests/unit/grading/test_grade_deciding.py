@@ -2,6 +2,7 @@
 
 import math
 from datetime import date
+from typing import Any
 
 import pytest
 
@@ -22,9 +23,9 @@ def ev(
     return Evidence(quantity, value - half, value + half, value, unit, "measured", at)
 
 
-def route_of(*evidence: Evidence, pack: Pack = PACK, **kwargs: object) -> Grade:
+def route_of(*evidence: Evidence, pack: Pack = PACK, **kwargs: Any) -> Grade:
     found = {e.quantity: e for e in evidence}
-    return grade(POLICY, "U1", found, pack, **kwargs)  # type: ignore[arg-type]
+    return grade(POLICY, "U1", found, pack, **kwargs)
 
 
 def dcir(drop: float, at: float | None = 25.0) -> Evidence:

@@ -1,5 +1,7 @@
 """The hold floor: computed from hand-made traces, and what it stops."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 
@@ -34,8 +36,8 @@ def trace(
     )
 
 
-def value(found: object, name: str) -> float | None:
-    entry = found[name]  # type: ignore[index]
+def value(found: Any, name: str) -> float | None:
+    entry = found[name]
     return None if entry is None else entry.value
 
 

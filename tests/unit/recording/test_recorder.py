@@ -5,6 +5,7 @@ import os
 import sys
 from pathlib import Path
 from threading import Event
+from typing import Any
 
 import numpy as np
 import pytest
@@ -48,17 +49,17 @@ def cells(n: int, channel: str = "can0", volts: float = 3.7) -> list[Frame]:
 
 
 def recorded(
-    out: Path, *scripts: list[object], rig: Rig | None = None, **options: object
+    out: Path, *scripts: list[Any], rig: Rig | None = None, **options: Any
 ) -> Recorded:
     """Record until the first script is through."""
     stop = Event()
     lines = []
     for i, script in enumerate(scripts):
         steps = [*script, stop.set] if i == 0 else script
-        lines.append(ScriptedLine(f"can{i}", [f"d{i}"], steps))  # type: ignore[arg-type]
+        lines.append(ScriptedLine(f"can{i}", [f"d{i}"], steps))
     rig = rig or rig_of(*(line.channel for line in lines))
     options.setdefault("unit", "4711")
-    return record(rig, out, connect=connected(lines), stop=stop, **options)  # type: ignore[arg-type]
+    return record(rig, out, connect=connected(lines), stop=stop, **options)
 
 
 def test_every_frame_is_in_the_archive_and_the_trace_has_its_values(

@@ -1,5 +1,7 @@
 """Diagnostic services of a simulated control unit."""
 
+from typing import Any
+
 import pytest
 
 from battlife.simulate.can_bus import BusFrame, PackView
@@ -10,13 +12,13 @@ from battlife.simulate.uds_server import Code, DiagnosedNode, UdsServer
 CODES = {"cell_overvoltage": 0x33D7, "short_circuit": 0x33D9}
 
 
-def served(*faults: str, **options: object) -> UdsServer:
+def served(*faults: str, **options: Any) -> UdsServer:
     view = PackView(PackModel(faults=frozenset(faults)))
     return UdsServer(
         view,
         lambda request: b"\xab" if request[-1] == 0x01 else None,
         CODES,
-        **options,  # type: ignore[arg-type]  # names are those of the class
+        **options,
     )
 
 

@@ -113,7 +113,7 @@ def test_cut_anywhere(name: str, logs, tmp_path: Path) -> None:
         got = [content(frame) for frame in frames]
         if name in BYTES and got and got[-1] != expected[len(got) - 1]:
             last = got.pop()
-            assert expected[len(got)][-1].startswith(last[-1])  # type: ignore[attr-defined]
+            assert expected[len(got)][-1].startswith(last[-1])
         assert got == expected[: len(got)], at
         if len(got) < len(expected):
             new = set(notices) - set(whole[1])

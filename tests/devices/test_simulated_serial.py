@@ -10,6 +10,7 @@ from battlife.drivers.session import Session
 from battlife.errors import InputError
 from battlife.model.frame import SIMULATED_LINE
 from battlife.simulate import FAULTS, running
+from battlife.simulate.serving import TcpPort, pump
 
 READS: Mapping[str, str] = {
     "jbd_uart": "DDA50300FFFD77",
@@ -165,3 +166,41 @@ def test_a_pack_of_four_has_an_open_sense_wire_too() -> None:
     assert isinstance(cells, tuple)
     assert cells[2] == 0.0
     assert float(cells[3]) > 6.0
+
+
+def test_time_begins_with_the_first_byte_of_a_client() -> None:
+    now = [1000.0]
+    stop = threading.Event()
+    times: list[float] = []
+
+    class Noting:
+        backlog = 0
+
+        def __init__(self) -> None:
+            self.received = bytearray()
+            self.writes: list[bytes] = []
+
+        def connected(self) -> None: ...
+
+        def take(self, data: bytes, now_s: float) -> bytes:
+            self.received += data
+            return b""
+
+        def due(self, now_s: float) -> bytes:
+            times.append(now_s)
+            now[0] += 1.0  # nobody may come for long
+            if len(times) == 7:
+                self.received += b"x"
+            if len(times) == 10:
+                stop.set()
+            return b""
+
+    pump(
+        Noting(),
+        TcpPort(0),
+        unplug=True,
+        stop=stop,
+        ready=lambda channel: None,
+        clock=lambda: now[0],
+    )
+    assert times == [0.0] * 8 + [1.0, 2.0]

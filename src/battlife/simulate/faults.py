@@ -22,8 +22,8 @@ FAULTS: Final[Mapping[str, str]] = MappingProxyType(
         "dropped_frames": "every fourth message is lost",
         "corrupted_frames": "every fourth message has one bit flipped",
         "wrong_baud": "every byte is garbage, as at another baud rate",
-        "silence": "no answer after 5 s",
-        "unplug": "the channel goes away after 5 s and is back 3 s later",
+        "silence": "no answer later than 5 s after the first question",
+        "unplug": "the channel goes away 5 s after its first use, for 3 s; each 30 s",
     }
 )
 """Names of the faults and what each does."""
@@ -31,6 +31,7 @@ FAULTS: Final[Mapping[str, str]] = MappingProxyType(
 SILENT_AFTER_S: Final = 5.0
 UNPLUGGED_AFTER_S: Final = 5.0
 UNPLUGGED_FOR_S: Final = 3.0
+UNPLUGGED_EVERY_S: Final = 30.0
 
 
 def checked(faults: Iterable[str]) -> frozenset[str]:

@@ -12,7 +12,11 @@ from pathlib import Path
 from typing import Final, Protocol
 
 from battlife.errors import HardwareError
-from battlife.simulate.faults import UNPLUGGED_AFTER_S, UNPLUGGED_FOR_S
+from battlife.simulate.faults import (
+    UNPLUGGED_AFTER_S,
+    UNPLUGGED_EVERY_S,
+    UNPLUGGED_FOR_S,
+)
 
 _POLL_S: Final = 0.005
 _MAX_PENDING: Final = 1 << 16  # what a client does not fetch is lost, as on a UART
@@ -229,15 +233,21 @@ def pump(
     ready: Callable[[str], None],
     clock: Callable[[], float] = time.monotonic,
 ) -> None:
-    """Serve until `stop` is set; `ready` is told the channel once it answers."""
-    start_s = clock()
+    """Serve until `stop` is set; `ready` is told the channel once it answers.
+
+    The time of the station begins with the first byte that a client sends.
+    """
+    start_s: float | None = None
     try:
         port.open()
         ready(port.channel)
         plugged = True
         while not stop.is_set():
-            now_s = clock() - start_s
-            away = unplug and 0 <= now_s - UNPLUGGED_AFTER_S < UNPLUGGED_FOR_S
+            if start_s is None and station.received:
+                start_s = clock()
+            now_s = 0.0 if start_s is None else clock() - start_s
+            in_turn_s = now_s % UNPLUGGED_EVERY_S - UNPLUGGED_AFTER_S
+            away = unplug and 0 <= in_turn_s < UNPLUGGED_FOR_S
             if away and plugged:
                 port.close()
             elif not away and not plugged:

@@ -148,6 +148,11 @@ class AlarmWatch:
         """Return the alarms that a reading begins or ends."""
         state = self._states[device]
         at = _At(state, reading.time_s, [])
+        if at.now_s - state.heard_s > ROUNDS * state.watched.period_s:
+            state.moved_s, state.unchanged = (
+                at.now_s,
+                0,
+            )  # silence is not standing still
         state.heard_s = max(at.now_s, state.heard_s)
         self._set(at, "silence", "", False)
         cells = _vector(reading.values.get("cell_voltage_v"))
@@ -186,8 +191,7 @@ class AlarmWatch:
         moved = pack_v != state.voltage_v and not math.isnan(pack_v)
         if not math.isnan(pack_v):
             state.voltage_v = pack_v
-        grown = len(cells) - len(state.cells)
-        if grown > 0:
+        if (grown := len(cells) - len(state.cells)) > 0:
             state.cells += [math.nan] * grown
             state.cell_s += [-math.inf] * grown
             state.middle_v += [math.nan] * grown
@@ -213,8 +217,7 @@ class AlarmWatch:
         still_s = at.now_s - state.moved_s
         stuck = still_s > silence_s and state.unchanged >= STUCK_ANSWERS
         if stuck or state.unchanged == 0:
-            which = "all voltages"
-            self._set(at, "stuck", which, stuck, still_s, silence_s, "s")
+            self._set(at, "stuck", "all voltages", stuck, still_s, silence_s, "s")
         if len(heard) < 3:
             return
         # Of this message alone: cells heard at other times tell another load.

@@ -156,6 +156,17 @@ def test_a_coarse_device_stands_still_rightly_while_its_current_moves() -> None:
     assert (alarm.code, alarm.which) == ("stuck", "all voltages")
 
 
+def test_silence_is_not_standing_still() -> None:
+    def at(t: float) -> Reading:
+        return said(t, cell_voltage_v=(3.7, 3.701, 3.702), current_a=-20.0)
+
+    before = [at(t / 10) for t in range(40)]
+    found = run(
+        Limits(silence_s=5), *before, at(8.0), *(at(8 + t / 10) for t in (1, 2))
+    )
+    assert found == []
+
+
 def test_a_critical_fault_lasts_until_its_message_comes_without_it() -> None:
     fault = Notice("critical_fault_code", "isolation failure")
     readings = [

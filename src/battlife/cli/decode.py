@@ -50,7 +50,7 @@ def command(
     """
     from battlife.errors import InputError, ProtocolError
     from battlife.model import Reading
-    from battlife.pipeline.decoding import parse_hex
+    from battlife.pipeline.typed_frames import parse_hex
 
     out = Output(json_lines, quiet)
     if (file is None) == (hex_frames is None):

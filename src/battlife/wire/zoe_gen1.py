@@ -18,7 +18,6 @@ from battlife.errors import InputError, ProtocolError
 from battlife.model import Notice, Request, Value
 from battlife.wire._ev import (
     NAN,
-    STANDARD_CRITICAL,
     Broadcast,
     EvDecoder,
     Link,
@@ -34,8 +33,8 @@ from battlife.wire._ev import (
     session,
     unsigned,
 )
+from battlife.wire._zoe import CRITICAL, N_CELLS
 
-N_CELLS: Final = 96
 FIRST_HALF: Final = 62
 """Cells in the first of the two cell messages."""
 N_SENSORS: Final = 24
@@ -53,17 +52,6 @@ _LINKS: Final = {1: Link(0x79B, 0x7BB), 2: Link(0x796, 0x7B6)}
 _KEEP_ALIVE_ID: Final = 0x423
 _RELAY_CLOSED, _RELAY_TRANSITORY = 1, 3
 _LEVEL_2: Final = 6
-
-CRITICAL: Final[Mapping[str, str]] = {
-    **STANDARD_CRITICAL,
-    "P33E2": "the battery found itself too hot",
-    "P3332": "second cell over-voltage protection acted",
-    "P3300": "pack over-voltage",
-    "P33ED": "a busbar is not fixed",
-    "P3064": "the second protection circuit failed",
-    **{f"P{0x3302 + i:04X}": f"over-voltage in module {i + 1}" for i in range(24)},
-}
-"""Trouble codes that forbid handling (SAE J2012, CanZE LBC_Dtcs.csv)."""
 
 
 def _status(data: bytes) -> Said:

@@ -32,9 +32,8 @@ from battlife.wire._ev import (
     session,
     unsigned,
 )
-from battlife.wire.zoe_gen1 import CRITICAL
+from battlife.wire._zoe import CRITICAL, N_CELLS
 
-N_CELLS: Final = 96
 N_SENSORS: Final = 12
 """Sensors that are asked for; the LBC has identifiers for 17."""
 MAX_SENSORS: Final = 17

@@ -10,10 +10,10 @@ from battlife.pipeline.decoding import (
     DecodedReader,
     Decoding,
     from_toml,
-    parse_hex,
     to_toml,
 )
 from battlife.pipeline.sources import LoadOptions, load_units_of
+from battlife.pipeline.typed_frames import parse_hex
 from battlife.readers import read
 from support import DATASETS
 

@@ -233,6 +233,13 @@ def test_a_wrong_target_is_usage(target: str, typed: Typed) -> None:
         assert typed(verb, target).code == 2
 
 
+@pytest.mark.parametrize("timeout", ["nan", "inf", "0", "-1"])
+def test_a_timeout_that_is_none_is_usage(timeout: str, typed: Typed) -> None:
+    done = typed("read", "jbd_uart@/dev/ttyNOT0", "--timeout", timeout)
+    assert done.code == 2
+    assert "--timeout" in done.err
+
+
 def test_read_of_a_silent_device_says_what_to_look_at(typed: Typed) -> None:
     with running("zoe_gen1") as device:
         done = typed("read", f"zoe_gen1@{device.channel}", "--timeout", "0.5", "--json")

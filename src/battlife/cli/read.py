@@ -39,6 +39,8 @@ def command(
     from battlife.drivers.target import parse_target
 
     out = Output(json_lines, quiet)
+    if not 0 < timeout < float("inf"):
+        raise typer.BadParameter(f"--timeout must be above 0, not {timeout:g}")
     with usage():
         parsed = parse_target(target)
         parsed.wire()

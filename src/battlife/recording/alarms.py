@@ -149,10 +149,7 @@ class AlarmWatch:
         state = self._states[device]
         at = _At(state, reading.time_s, [])
         if at.now_s - state.heard_s > ROUNDS * state.watched.period_s:
-            state.moved_s, state.unchanged = (
-                at.now_s,
-                0,
-            )  # silence is not standing still
+            state.moved_s, state.unchanged = at.now_s, 0  # silent is not still
         state.heard_s = max(at.now_s, state.heard_s)
         self._set(at, "silence", "", False)
         cells = _vector(reading.values.get("cell_voltage_v"))

@@ -1,7 +1,8 @@
 """``battlife calibrate``: learn from labelled units."""
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -13,9 +14,6 @@ from battlife.cli._options import (
 )
 from battlife.cli._output import JsonOption, Output, QuietOption, usage
 
-if TYPE_CHECKING:
-    from battlife.estimators.learned.training import Summary
-
 NAME = "calibrate"
 
 
@@ -26,13 +24,13 @@ def command(
             help="Tables of features, or recordings with a table of labels."
         ),
     ],
-    truth: Annotated[
-        str, typer.Option("--truth", help="Column that is to be learned.")
-    ],
-    group: Annotated[
-        str, typer.Option("--group", help="Column that names the physical unit.")
-    ],
     output: Annotated[Path, typer.Option("-o", "--output", help="Model file, .h5.")],
+    truth: Annotated[
+        str | None, typer.Option("--truth", help="Column that is to be learned.")
+    ] = None,
+    group: Annotated[
+        str | None, typer.Option("--group", help="Column that names the physical unit.")
+    ] = None,
     features: Annotated[
         list[str] | None,
         typer.Option(
@@ -63,37 +61,44 @@ def command(
     from battlife.archive.model_file import write_model
     from battlife.errors import InputError
     from battlife.estimators.learned.training import Labels
-    from battlife.pipeline.rows import SCHEMA, finite
-    from battlife.pipeline.screening import calibrate
+    from battlife.pipeline.calibrating import (
+        CELL_METHODS,
+        LIFE_METHODS,
+        calibrate_cell,
+        calibrate_lives,
+    )
+    from battlife.pipeline.screening import calibrate_lot
     from battlife.pipeline.sources import LoadOptions
 
     out = Output(json_lines, quiet)
-    with usage():
-        if not 0.5 <= coverage < 1.0:
-            raise InputError(f"--coverage {coverage:g} is not in [0.5, 1)")
-        labels = Labels(truth, group, _listed(by), _listed(features), coverage=coverage)
     options = LoadOptions(
         format=format_name, mapping=mapping, units_file=units, nominal_ah=nominal_ah
     )
+    with usage():
+        if not 0.5 <= coverage < 1.0:
+            raise InputError(f"--coverage {coverage:g} is not in [0.5, 1)")
+        if estimator not in CELL_METHODS and (truth is None or group is None):
+            raise InputError("--truth and --group are needed: what to learn, of what")
     with out.working("learning; units are left out in turn"):
-        model, summaries = calibrate(sources, labels, estimator, options)
+        if estimator in CELL_METHODS:
+            model, rows = calibrate_cell(sources, estimator, options)
+        elif estimator in LIFE_METHODS:
+            model, rows = calibrate_lives(
+                sources, truth or "", group or "", options, coverage
+            )
+        else:
+            labels = Labels(
+                truth or "",
+                group or "",
+                _listed(by),
+                _listed(features),
+                coverage=coverage,
+            )
+            model, rows = calibrate_lot(sources, labels, estimator, options)
         write_model(output, model)
-    for found in summaries:
-        out.row(
-            {
-                "schema": SCHEMA,
-                "by": found.by or None,
-                "n_units": found.n_units,
-                "n_rows": found.n_rows,
-                "mape": finite(found.mape),
-                "rmse": finite(found.rmse),
-                "coverage": finite(found.coverage),
-                "width": finite(found.width),
-                "refused": finite(found.refused),
-                "output": str(output),
-            }
-        )
-        out.text(_line(found, truth))
+    for row in rows:
+        out.row(row | {"output": str(output)})
+        out.text(_line(row))
     out.note(f"model: {output} ({model.sha256[:12]})")
     return 0
 
@@ -102,10 +107,17 @@ def _listed(values: list[str] | None) -> tuple[str, ...]:
     return tuple(v.strip() for text in values or [] for v in text.split(",") if v)
 
 
-def _line(found: "Summary", truth: str) -> str:
+def _line(row: Mapping[str, Any]) -> str:
+    head = f"{row['by'] or 'all'}: {row['n_units']} units, {row['n_rows']} rows"
+    if "kind" in row:
+        return (
+            f"{head}: {row['kind']} test, {row['capacity_ah']:.4g} Ah, voltage of "
+            f"parts left out within {1e3 * (row['rmse'] or 0.0):.2g} mV RMS"
+        )
+    if row["mape"] is None:
+        return head
     return (
-        f"{found.by or 'all'}: {found.n_units} units, {found.n_rows} rows; units left "
-        f"out: error {100 * found.mape:.2f} % (RMSE {found.rmse:.4g}), intervals hold "
-        f"{100 * found.coverage:.1f} % at a width of {found.width:.4g} in {truth}, "
-        f"{100 * found.refused:.1f} % refused"
+        f"{head}; units left out: error {100 * row['mape']:.2f} % (RMSE "
+        f"{row['rmse']:.4g}), intervals hold {100 * row['coverage']:.1f} % at a width "
+        f"of {row['width']:.4g}, {100 * row['refused']:.1f} % refused"
     )

@@ -1,6 +1,7 @@
 """Learn from a labelled lot, screen the rest: tables of features, or recordings."""
 
 from collections.abc import Iterator, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Final
 
@@ -32,9 +33,9 @@ KEYS: Final = ("unit", "file", "cell")
 """Columns by which a table of labels may name a recording, by id or file name."""
 
 
-def calibrate(
+def calibrate_lot(
     paths: Sequence[Path], labels: Labels, estimator: str, options: LoadOptions
-) -> tuple[Model, tuple[Summary, ...]]:
+) -> tuple[Model, tuple[Row, ...]]:
     """Return the model of a labelled lot, and how it did on units left out.
 
     Parameters
@@ -68,7 +69,8 @@ def calibrate(
                     found.label(name)
         table = _labelled_recordings(paths, labels.truth, estimator, options)
     software = software_versions()["battlife"]
-    return train(table, labels, estimator, software)
+    model, summaries = train(table, labels, estimator, software)
+    return model, tuple(_summary_row(s) for s in summaries)
 
 
 def screen(
@@ -255,6 +257,14 @@ def _measured(unit: Unit, truth: str, table: FeatureTable) -> Column:
     gap = np.maximum(begin - stop[:, None], start[:, None] - end).clip(min=0.0)
     nearest: Column = value[gap.argmin(axis=1)]
     return nearest
+
+
+def _summary_row(found: Summary) -> Row:
+    """Return a summary as the contract's object: every number finite or None."""
+    row: Row = {"schema": SCHEMA}
+    for name, value in asdict(found).items():
+        row[name] = finite(value) if isinstance(value, float) else value
+    return row | {"by": found.by or None}
 
 
 def _row(path: Path, unit: str, model: Model, found: Screened) -> Row:

@@ -10,7 +10,8 @@ import pytest
 from battlife.drivers import slcan_bus
 from battlife.drivers.session import Session
 from battlife.drivers.slcan_bus import CountingSlcan
-from battlife.errors import ProtocolError
+from battlife.errors import HardwareError, ProtocolError
+from battlife.simulate import running
 
 WRONG = bytes.fromhex(
     "DD03001D0588000074FB759401572E9D00000000000061630304030BEC0BDB0BD5F83177"
@@ -42,6 +43,17 @@ def test_a_reading_without_one_right_message_is_an_error() -> None:
         pytest.raises(ProtocolError, match="checksum"),
     ):
         pack.read(2.0)
+
+
+def test_an_slcan_port_that_is_taken_is_busy_and_undisturbed() -> None:
+    with running("leaf", clock=lambda: 0.0) as device:
+        with Session(f"leaf@{device.channel}") as pack:
+            with pytest.raises(HardwareError, match="busy"):
+                Session(f"leaf@{device.channel}")
+            assert pack.read().values["voltage_v"]
+        assert device.received.count(b"S6\r") == 1
+        with Session(f"leaf@{device.channel}") as again:
+            assert again.read().values["voltage_v"]
 
 
 def test_junk_without_end_holds_no_slcan_read(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -370,9 +370,9 @@ def test_a_leaf_with_any_fault_is_heard_at_first(fault: str) -> None:
 
 def test_another_baud_rate_gives_no_frame_and_is_counted() -> None:
     with running("leaf", faults=["wrong_baud"]) as device:
-        frames, lost = heard(device, lambda got: bool(got), wait_s=0.5)
+        frames, lost = heard(device, lambda got: bool(got), wait_s=1.0)
     assert frames == []
-    assert lost > 5
+    assert lost > 3
 
 
 def test_noise_loses_frames_and_never_makes_one() -> None:

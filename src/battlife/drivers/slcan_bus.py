@@ -8,7 +8,9 @@ cannot be a frame is counted.
 This module loads python-can: it is imported when a bus is opened.
 """
 
+import os
 import re
+import sys
 import time
 from collections import deque
 from typing import Any, Final
@@ -56,9 +58,26 @@ class CountingSlcan(slcanBus):
         self._status_s: float | None = None
         self._asked_status = False
         self._knows_status: bool | None = None
-        super().__init__(channel, **options)
+        self._lock = _locked(channel)
+        try:
+            super().__init__(channel, **options)
+        except BaseException:
+            self._unlock()
+            raise
         self._opened_s = time.monotonic()
         self._status_s = self._opened_s + STATUS_S
+
+    def shutdown(self) -> None:
+        """Close the channel and the port."""
+        try:
+            super().shutdown()
+        finally:
+            self._unlock()
+
+    def _unlock(self) -> None:
+        number, self._lock = self._lock, -1
+        if number >= 0:
+            os.close(number)
 
     @property
     def n_lost(self) -> int:
@@ -139,6 +158,28 @@ class CountingSlcan(slcanBus):
                 self.n_overflows += 1
         elif line[:1] not in (b"V", b"v", b"N"):
             self.n_malformed += 1
+
+
+def _locked(channel: str) -> int:
+    """Take a local port for this process alone, before a byte is sent to it.
+
+    Returns
+    -------
+    What is to be closed at the end; -1 where the system does that itself.
+    """
+    if "://" in channel or sys.platform == "win32":
+        return -1
+    import fcntl
+
+    path = channel.partition("@")[0]  # python-can takes a rate behind it
+    number = os.open(path, os.O_RDWR | os.O_NOCTTY | os.O_NONBLOCK)
+    try:
+        # The lock that pyserial takes for `exclusive`, which python-can does not ask.
+        fcntl.flock(number, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        os.close(number)
+        raise
+    return number
 
 
 def parsed(line: bytes) -> can.Message | None:

@@ -40,6 +40,11 @@ ORIGINS = {
         "MIT",
         "licences/leaf_ornl-MIT.txt",
     ),
+    "half_cells/": (
+        "PyPI ampworks 0.1.0 (NREL): half cells and full cells for dQ/dV fits",
+        "BSD-3-Clause",
+        "licences/ampworks-BSD-3-Clause.txt",
+    ),
     "demo/pulsebat/": (
         "github.com/terencetaothucb/Pulse-Voltage-Response-Generation",
         "MIT",

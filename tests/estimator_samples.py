@@ -11,6 +11,7 @@ import numpy as np
 
 import knee_samples
 import eis_samples
+import slow_samples
 from battlife.model import Pack, Provenance, Trace
 from battlife.model.learned import Model
 
@@ -54,6 +55,17 @@ class Sample(NamedTuple):
 SAMPLES: dict[str, Sample] = {
     "capacity": Sample(),
     "dcir": Sample(),
+    "dva": Sample({}, None, slow_samples.slow, slow_samples.PACK),
+    "ica": Sample({}, None, slow_samples.slow, slow_samples.PACK),
+    "ocv_fit": Sample(
+        {
+            "positive": str(slow_samples.POSITIVE),
+            "negative": str(slow_samples.NEGATIVE),
+        },
+        None,
+        slow_samples.slow,
+        slow_samples.PACK,
+    ),
     "eis": Sample(trace=eis_samples.sample),
     "knee": Sample(trace=knee_samples.ageing),
 }

@@ -27,6 +27,7 @@ ESTIMATORS: Final[Mapping[str, str]] = types.MappingProxyType(
         "knee": "battlife.estimators.knee:RemainingLife",
         "dva": "battlife.estimators.dva:DifferentialVoltage",
         "ica": "battlife.estimators.ica:IncrementalCapacity",
+        "ocv_fit": "battlife.estimators.ocv_fit:HalfCellFit",
         "eis": "battlife.estimators.eis:ImpedanceSpectrum",
     }
 )
@@ -39,6 +40,7 @@ DESCRIPTIONS: Final[Mapping[str, str]] = types.MappingProxyType(
         "knee": "knee of the capacity over cycles, and cycles left to a threshold",
         "dva": "differential voltage dV/dQ of each slow half-cycle and its peaks",
         "ica": "incremental capacity dQ/dV of each slow half-cycle and its peaks",
+        "ocv_fit": "electrode capacities, LLI and LAM by aligning half-cell curves",
         "eis": "impedance spectra: validity, equivalent circuit, relaxation times",
     }
 )
@@ -117,7 +119,7 @@ def _parsed(method: str, key: str, text: str, hint: Any) -> Any:
         return None
     if get_origin(hint) is tuple:
         return tuple(_number(method, key, part) for part in text.split(","))
-    if hint is str:
+    if hint is str or str in get_args(hint):
         return text
     return _number(method, key, text)
 

@@ -107,7 +107,7 @@ def _from_operations(
 
 def _from_samples(trace: Trace, threshold: float) -> tuple[Discharge, ...]:
     current = trace.column("current_a")
-    hysteresis = _hysteresis_ah(trace)
+    hysteresis = hysteresis_ah(trace)
     if hysteresis <= 0:
         return ()
     step = trace.columns.get("step_index")
@@ -189,7 +189,7 @@ def _without_samples(row: int) -> Discharge:
     )
 
 
-def _hysteresis_ah(trace: Trace) -> float:
+def hysteresis_ah(trace: Trace) -> float:
     """Return the hysteresis in Ah: from the excursion first, then from the halves.
 
     The excursion of the net charge overstates a half-cycle where the charge drifts

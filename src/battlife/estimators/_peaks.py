@@ -1,0 +1,198 @@
+"""Peaks of a smoothed curve with their uncertainties, and the same peak over life.
+
+A curve smoothed by a Gaussian of standard deviation s from samples with white noise
+carries the noise of a kernel estimate (Silverman, Density Estimation, 1986, 3.3): with
+S the noise of the samples per unit of the axis, its variance is S int K'^2 =
+S / (4 sqrt(pi) s^3), that of its slope S int K''^2 = 3 S / (8 sqrt(pi) s^5), that of
+its integral S int K^2 = S / (2 sqrt(pi) s). A top lies where the slope is zero, so its
+place moves by the noise of the slope over the curvature.
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from battlife.kernels.incremental import find_peaks
+from battlife.model import Column
+
+PROMINENT = 0.05
+"""A peak stands out by at least this share of the highest: shoulders and ripples below
+that come and go with the smoothing."""
+SURE = 5.0
+"""And by five standard deviations of the noise: of some 100 independent places along a
+curve less than one in 10^4 curves then has a peak of noise."""
+INSIDE = 2.0
+"""Standard deviations of the smoothing between a top and the end of the window."""
+CLOSED = 0.5
+"""A flank that ends at the window's edge is whole if it fell to half the height."""
+LOCATED = 2.0
+"""Standard deviations of the smoothing within which a top must be known: a plateau
+whose highest place the noise decides is none."""
+_ROOT_PI = math.sqrt(math.pi)
+
+
+@dataclass(frozen=True, eq=False)
+class Smooth:
+    """A smoothed curve and its noise.
+
+    Attributes
+    ----------
+    x : (m,) axis, at equal distances
+    y : (m,) curve
+    sd : standard deviation of the smoothing, in the unit of x
+    noise : (m,) S above, unit of y squared times that of x to the third power
+    """
+
+    x: Column
+    y: Column
+    sd: float
+    noise: Column
+
+    def height_noise(self) -> Column:
+        """Return the (m,) standard deviation of y."""
+        sd: Column = np.sqrt(self.noise / (4.0 * _ROOT_PI * self.sd**3))
+        return sd
+
+    def slope_noise(self) -> Column:
+        """Return the (m,) standard deviation of the slope of y."""
+        sd: Column = np.sqrt(3.0 * self.noise / (8.0 * _ROOT_PI * self.sd**5))
+        return sd
+
+    def integral_noise(self) -> Column:
+        """Return the (m,) standard deviation of the integral of y up to there."""
+        sd: Column = np.sqrt(self.noise / (2.0 * _ROOT_PI * self.sd))
+        return sd
+
+
+@dataclass(frozen=True)
+class Peak:
+    """A peak; `u_` is one standard uncertainty from the noise of the samples alone.
+
+    Attributes
+    ----------
+    x, y : place and height of the top
+    area : integral of y between the lowest places on either side; NaN where the
+        window cuts a flank
+    left, right : those places
+    """
+
+    x: float
+    y: float
+    area: float
+    left: float
+    right: float
+    u_x: float
+    u_y: float
+    u_area: float
+
+
+def peaks_of(curve: Smooth) -> tuple[Peak, ...]:
+    """Return the peaks of a curve that stand out, from left to right."""
+    if curve.y.size < 5 or not np.isfinite(curve.y).all():
+        return ()
+    step = float(curve.x[1] - curve.x[0])
+    edge = INSIDE * curve.sd
+    inside = (curve.x >= curve.x[0] + edge) & (curve.x <= curve.x[-1] - edge)
+    if not inside.any():
+        return ()
+    u_y, u_slope, u_sum = (
+        curve.height_noise(),
+        curve.slope_noise(),
+        curve.integral_noise(),
+    )
+    # Of what lies inside: at an end of charge dV/dQ rises beyond every peak.
+    tops, _, _ = find_peaks(curve.y, SURE * u_y)
+    tops = tops[inside[tops]]
+    if not tops.size:
+        return ()
+    highest = float(curve.y[tops].max())
+    least = np.maximum(PROMINENT * highest, SURE * u_y)
+    tops, left, right = find_peaks(curve.y, least)
+    bend = np.gradient(np.gradient(curve.y, step), step)
+    running = np.concatenate([[0.0], np.cumsum(0.5 * (curve.y[1:] + curve.y[:-1]))])
+    running *= step
+    found = []
+    for top, a, b in zip(tops.tolist(), left.tolist(), right.tolist(), strict=True):
+        if not inside[top]:
+            continue
+        x, y = _vertex(curve, top, step)
+        u_place = float(u_slope[top]) / max(abs(float(bend[top])), 1e-300)
+        if u_place > LOCATED * curve.sd:
+            continue
+        cut = [e for e in (a, b) if _is_cut(curve.y, e, top)]
+        area, u_area = float("nan"), float("nan")
+        if not cut:
+            area = float(running[b] - running[a])
+            u_area = math.hypot(
+                *(_edge_noise(curve, e, top, bend, u_slope, u_sum) for e in (a, b))
+            )
+        found.append(
+            Peak(
+                x=x,
+                y=y,
+                area=area,
+                left=float(curve.x[a]),
+                right=float(curve.x[b]),
+                u_x=math.hypot(u_place, step / math.sqrt(12.0)),
+                u_y=float(u_y[top]),
+                u_area=u_area,
+            )
+        )
+    return tuple(found)
+
+
+def _vertex(curve: Smooth, top: int, step: float) -> tuple[float, float]:
+    """Return the vertex of the parabola through a top and its neighbours."""
+    a, b, c = (float(v) for v in curve.y[top - 1 : top + 2])
+    bend = a - 2.0 * b + c
+    shift = 0.5 * (a - c) / bend if bend < 0 else 0.0
+    return float(curve.x[top]) + shift * step, b - 0.25 * (a - c) * shift
+
+
+def _is_cut(y: Column, edge: int, top: int) -> bool:
+    return edge in (0, y.size - 1) and y[edge] > CLOSED * y[top]
+
+
+def _edge_noise(
+    curve: Smooth, edge: int, top: int, bend: Column, u_slope: Column, u_sum: Column
+) -> float:
+    """Return what the noise at one edge of a peak adds to its area."""
+    # No further off than halfway to the top, as a rectangular distribution.
+    farthest = 0.5 * abs(float(curve.x[top] - curve.x[edge])) / math.sqrt(3.0)
+    shift = float(u_slope[edge]) / max(abs(float(bend[edge])), 1e-300)
+    return math.hypot(float(u_sum[edge]), float(curve.y[edge]) * min(shift, farthest))
+
+
+def followed(
+    places: Sequence[Sequence[float]], reach: float
+) -> tuple[tuple[int, ...], ...]:
+    """Return the number, from 1, of each peak, the same for the same peak over life.
+
+    The peaks of the first curve are numbered from left to right. In each later curve
+    the closest pair of a peak and a number's last place is matched first; a peak
+    further than `reach` from every free number is a new one.
+
+    Parameters
+    ----------
+    places : of the peaks of each curve, in order of the test
+    reach : how far a peak moves at most from one curve to the next
+    """
+    last: list[float] = []
+    numbered = []
+    for row in places:
+        pairs = sorted(
+            (abs(x - y), i, j) for i, x in enumerate(row) for j, y in enumerate(last)
+        )
+        given: dict[int, int] = {}
+        for distance, i, j in pairs:
+            if distance <= reach and i not in given and j not in given.values():
+                given[i] = j
+        for i, x in enumerate(row):
+            if i not in given:
+                given[i] = len(last)
+                last.append(x)
+            last[given[i]] = x
+        numbered.append(tuple(given[i] + 1 for i in range(len(row))))
+    return tuple(numbered)

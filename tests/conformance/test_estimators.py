@@ -92,7 +92,7 @@ def test_estimates_say_what_the_contract_asks(tried):
 @pytest.mark.parametrize("n", [0, 1, 2])
 def test_too_little_data_raises(tried, n):
     trace = tried.trace()
-    columns = {k: v[:n] for k, v in trace.columns.items()}
+    columns = {k: v[..., :n] for k, v in trace.columns.items()}
     with pytest.raises(EstimateError) as caught:
         tried.method.estimate(
             Trace("cell", None, trace.time_s[:n], [0], columns), tried.pack
@@ -154,8 +154,8 @@ def test_holes_anywhere_give_a_value_or_a_reason(tried, seed):
     for name, column in trace.columns.items():
         broken = column.copy()
         for _ in range(3):
-            begin = rng.integers(0, broken.size)
-            broken[begin : begin + rng.integers(1, 500)] = np.nan
+            begin = rng.integers(0, broken.shape[-1])
+            broken[..., begin : begin + rng.integers(1, 500)] = np.nan
         columns[name] = broken
     spectra = respectra(trace, lambda z: np.where(rng.random(z.size) < 0.3, np.nan, z))
     try:

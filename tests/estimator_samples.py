@@ -9,8 +9,10 @@ from typing import NamedTuple
 
 import numpy as np
 
-import knee_samples
 import eis_samples
+import knee_samples
+import pack_samples
+import pulse_samples
 import slow_samples
 from battlife.model import Pack, Provenance, Trace
 from battlife.model.learned import Model
@@ -66,6 +68,9 @@ SAMPLES: dict[str, Sample] = {
         slow_samples.slow,
         slow_samples.PACK,
     ),
+    "ecm": Sample(trace=pulse_samples.pulses_only),
     "eis": Sample(trace=eis_samples.sample),
     "knee": Sample(trace=knee_samples.ageing),
+    "spread": Sample(trace=pack_samples.driven),
+    "anomaly": Sample(trace=pack_samples.cycled),
 }

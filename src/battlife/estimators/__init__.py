@@ -25,9 +25,12 @@ ESTIMATORS: Final[Mapping[str, str]] = types.MappingProxyType(
         "capacity": "battlife.estimators.capacity:DischargeCapacity",
         "dcir": "battlife.estimators.dcir:PulseResistance",
         "knee": "battlife.estimators.knee:RemainingLife",
+        "spread": "battlife.estimators.spread:CellSpread",
+        "anomaly": "battlife.estimators.anomaly:Anomaly",
         "dva": "battlife.estimators.dva:DifferentialVoltage",
         "ica": "battlife.estimators.ica:IncrementalCapacity",
         "ocv_fit": "battlife.estimators.ocv_fit:HalfCellFit",
+        "ecm": "battlife.estimators.ecm:PulseCircuit",
         "eis": "battlife.estimators.eis:ImpedanceSpectrum",
     }
 )
@@ -38,9 +41,12 @@ DESCRIPTIONS: Final[Mapping[str, str]] = types.MappingProxyType(
         "capacity": "capacity and energy of each discharge down to a cut-off voltage",
         "dcir": "DC resistance at stated times after a current step",
         "knee": "knee of the capacity over cycles, and cycles left to a threshold",
+        "spread": "spread of a pack's cells: weak cell, sense wire, lost string",
+        "anomaly": "leaking or outlying cell, stuck value, BMS against its own record",
         "dva": "differential voltage dV/dQ of each slow half-cycle and its peaks",
         "ica": "incremental capacity dQ/dV of each slow half-cycle and its peaks",
         "ocv_fit": "electrode capacities, LLI and LAM by aligning half-cell curves",
+        "ecm": "R0 and RC pairs of each pulse, corrected to a reference temperature",
         "eis": "impedance spectra: validity, equivalent circuit, relaxation times",
     }
 )

@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from battlife.errors import InputError
+from battlife.estimators._residuals import related
 from battlife.kernels import circuit as kernel
 from battlife.model import Column
 
@@ -41,9 +42,6 @@ the spectrum is inductive at its highest frequencies."""
 DETERMINED: Final = 0.5
 """Largest standard uncertainty of the logarithm of a parameter that still counts as
 determined: a factor of 1.65 either way."""
-MOST_RELATED: Final = 0.95
-"""Residuals of neighbouring frequencies are related; more than this is a model that
-does not fit, and no factor would make its uncertainty right."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -169,7 +167,10 @@ def fit(
     fit_re, fit_im = np.empty(n), np.empty(n)
     kernel.evaluate(omega, re, im, kinds, theta, real, imaginary, fit_re, fit_im)
     squares = max(float(facts[0]), 1e-24)
-    variance = squares / (2 * n - p) * _related(omega, re, im, fit_re, fit_im)
+    order = np.argsort(omega)
+    size = np.hypot(re, im)
+    off = [((a - b) / size)[order] for a, b in ((fit_re, re), (fit_im, im))]
+    variance = squares / (2 * n - p) * related(off)
     values = np.exp(theta)
     slopes = np.ones(p)
     for place in _alphas(elements):
@@ -244,32 +245,6 @@ def _alphas(elements: Sequence[str]) -> list[int]:
         if element in ("ZARC", "CPE"):
             places.append(at - 1)
     return places
-
-
-def _related(
-    omega: Column, re: Column, im: Column, fit_re: Floats, fit_im: Floats
-) -> float:
-    """Return by what factor related residuals raise the variance of a parameter.
-
-    (1 + r)/(1 - r) with the correlation r of neighbouring residuals: the effective
-    number of observations (Bayley, Hammersley, J. R. Stat. Soc. 8 (1946) 184).
-    """
-    order = np.argsort(omega)
-    off = np.concatenate(
-        [
-            ((fit_re - re) / np.hypot(re, im))[order],
-            ((fit_im - im) / np.hypot(re, im))[order],
-        ]
-    )
-    n = omega.size
-    inside = np.ones(2 * n - 1, dtype=bool)
-    inside[n - 1] = False
-    power = float((off * off).sum())
-    if power <= 0.0:
-        return 1.0
-    r = float((off[:-1] * off[1:])[inside].sum()) / power
-    r = min(max(r, 0.0), MOST_RELATED)
-    return (1.0 + r) / (1.0 - r)
 
 
 def _fast_first(found: Fit) -> Fit:

@@ -24,6 +24,7 @@ HEIGHT_IN: Final = 5.5
 
 METHOD_PLOTS: Final[Mapping[str, str]] = types.MappingProxyType(
     {
+        "ecm": "battlife.reports.method_plots.ecm",
         "eis": "battlife.reports.method_plots.eis",
         "knee": "battlife.reports.method_plots.knee",
     }

@@ -69,6 +69,7 @@ SAMPLES: dict[str, Sample] = {
         slow_samples.PACK,
     ),
     "ecm": Sample(trace=pulse_samples.pulses_only),
+    "power": Sample({"min_v": "3.3", "max_v": "4.2"}, trace=pulse_samples.whole_test),
     "eis": Sample(trace=eis_samples.sample),
     "knee": Sample(trace=knee_samples.ageing),
     "spread": Sample(trace=pack_samples.driven),

@@ -73,3 +73,8 @@ def pulses_only(provenance=NOWHERE) -> Trace:
         columns,
         provenance=provenance,
     )
+
+
+def whole_test(provenance=NOWHERE) -> Trace:
+    """Return the whole test for the shared estimator tests."""
+    return hppc(provenance=provenance)

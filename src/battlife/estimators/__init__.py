@@ -32,6 +32,7 @@ ESTIMATORS: Final[Mapping[str, str]] = types.MappingProxyType(
         "ocv_fit": "battlife.estimators.ocv_fit:HalfCellFit",
         "ecm": "battlife.estimators.ecm:PulseCircuit",
         "eis": "battlife.estimators.eis:ImpedanceSpectrum",
+        "power": "battlife.estimators.power:PowerCapability",
     }
 )
 """Method name to "module:Class"."""
@@ -48,6 +49,7 @@ DESCRIPTIONS: Final[Mapping[str, str]] = types.MappingProxyType(
         "ocv_fit": "electrode capacities, LLI and LAM by aligning half-cell curves",
         "ecm": "R0 and RC pairs of each pulse, corrected to a reference temperature",
         "eis": "impedance spectra: validity, equivalent circuit, relaxation times",
+        "power": "discharge and charge power at 80 % and 20 % SOC from pulses",
     }
 )
 """One line per method, for lists."""

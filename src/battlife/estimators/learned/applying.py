@@ -1,14 +1,16 @@
 """A Model applied to rows of features: a value with its interval, or a refusal."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
 
 from battlife.errors import InputError
-from battlife.estimators.learned.domain import outside
-from battlife.estimators.learned.learners import LEARNERS
+from battlife.estimators.learned.featurisers import featuriser
+from battlife.estimators.learned.parts import Answer, answer
 from battlife.estimators.learned.training import (
+    DECLARED,
     VERSION,
     learned_arrays,
     part_names,
@@ -21,6 +23,10 @@ from battlife.model.table import FeatureTable
 OUTSIDE: Final = "outside_domain"
 UNKNOWN_TYPE: Final = "unknown_type"
 OTHER_TYPE: Final = "type_disagrees"
+NEAR_EDGE: Final = 0.8
+"""A row this far from its own part may be deep inside another."""
+DEEP: Final = 0.7
+"""Deep: closer to the other part than this share of the distance to its own."""
 
 
 @dataclass(frozen=True)
@@ -58,58 +64,70 @@ def apply(model: Model, table: FeatureTable) -> tuple[Screened, ...]:
             f"the model has version {model.version}, this battlife reads {VERSION}",
             "calibrate it again",
         )
-    features, reasons = stored_design(model).matrix(table)
+    design = stored_design(model)
+    raw, reasons = design.matrix(table)
     declared = part_names(table, model.text("by"))
-    known = set(model.text("parts"))
+    parts = model.text("parts")
     found: list[Screened | None] = [None] * len(table)
     for row, reason in enumerate(reasons):
-        why = reason or ("" if declared[row] in known else UNKNOWN_TYPE)
+        why = reason or ("" if declared[row] in parts else UNKNOWN_TYPE)
+        why = why or _disagreement(model, declared[row], table, row)
         if why:
-            found[row] = Screened(row, "refused", None, None, None, None, (why,))
-    for part in sorted(known):
-        rows = np.array(
-            [r for r, f in enumerate(found) if f is None and declared[r] == part],
-            dtype=np.int64,
-        )
-        if rows.size:
-            for answer in _part(model, part, rows, features[rows]):
-                found[answer.row] = answer
+            found[row] = _refused(row, why)
+    open_rows = np.array([r for r, f in enumerate(found) if f is None], dtype=np.int64)
+    if open_rows.size:
+        see = featuriser(str(model.attribute("featuriser")))
+        features = see.features(design, raw[open_rows])
+        signature = see.signature(design, raw[open_rows])
+        answers = {
+            part: answer(
+                learned_arrays(model, part),
+                model.text(f"parts/{part or 'all'}/learners"),
+                features,
+                signature,
+            )
+            for part in parts
+        }
+        names = [declared[row] for row in open_rows.tolist()]
+        for answered in _told(answers, names, open_rows):
+            found[answered.row] = answered
     return tuple(f for f in found if f is not None)
 
 
-def _part(
-    model: Model, part: str, rows: IndexColumn, features: Column
-) -> tuple[Screened, ...]:
-    far = outside(learned_arrays(model, part, "domain"), features)
-    at = f"parts/{part or 'all'}"
-    values, spreads = [], []
-    for name in model.text(f"{at}/learners"):
-        if name not in LEARNERS:
-            raise InputError(
-                f"the model needs the unknown learner {name!r}", "calibrate it again"
-            )
-        arrays = learned_arrays(model, part, f"learners/{name}")
-        value, spread = LEARNERS[name].predict(arrays, features)
-        values.append(value)
-        spreads.append(spread)
-    weights = model.array(f"{at}/weights")
-    value = weights @ np.array(values)
-    quantile, coverage = model.array(f"{at}/interval")
-    half = float(quantile) * (weights @ np.array(spreads))
-    answers = []
+def _disagreement(model: Model, part: str, table: FeatureTable, row: int) -> str:
+    """Say whether a row declares itself to be of something the part is not of."""
+    for name in DECLARED:
+        known = model.texts.get(f"parts/{part or 'all'}/declared/{name}")
+        if known and name in table.texts:
+            said = table.texts[name][row].casefold()
+            if said and said not in {k.casefold() for k in known}:
+                return OTHER_TYPE
+    return ""
+
+
+def _told(
+    answers: Mapping[str, Answer], names: list[str], rows: IndexColumn
+) -> list[Screened]:
+    """Return a value or refusal for each row, by its own part and the others."""
+    far: Mapping[str, Column] = {part: a.far for part, a in answers.items()}
+    told = []
     for k, row in enumerate(rows.tolist()):
-        if not far[k] <= 1.0:
-            answers.append(Screened(row, "refused", None, None, None, None, (OUTSIDE,)))
+        own = answers[names[k]]
+        others = [f[k] for part, f in far.items() if part != names[k]]
+        nearest = min(others, default=np.inf)
+        inside = bool(own.far[k] <= 1.0)
+        deep = own.far[k] > NEAR_EDGE and nearest < DEEP * own.far[k]
+        values = (own.value[k], own.half[k])
+        if not inside or deep or not np.isfinite(values).all():
+            other = nearest <= 1.0 and nearest < own.far[k]
+            told.append(_refused(row, OTHER_TYPE if other else OUTSIDE))
             continue
-        answers.append(
-            Screened(
-                row,
-                "ok",
-                float(value[k]),
-                float(value[k] - half[k]),
-                float(value[k] + half[k]),
-                float(coverage),
-                (),
-            )
+        value, half = (float(v) for v in values)
+        told.append(
+            Screened(row, "ok", value, value - half, value + half, own.coverage, ())
         )
-    return tuple(answers)
+    return told
+
+
+def _refused(row: int, why: str) -> Screened:
+    return Screened(row, "refused", None, None, None, None, (why,))

@@ -11,23 +11,24 @@ from pathlib import PurePath
 from typing import Final
 
 import numpy as np
-import numpy.typing as npt
 
 from battlife.errors import EstimateError
-from battlife.estimators.learned.conformal import group_quantile, promised
 from battlife.estimators.learned.design import Design, design_of, stored
-from battlife.estimators.learned.domain import fit_domain
-from battlife.estimators.learned.learners import LEARNERS, Arrays
-from battlife.model._arrays import Column, IndexColumn
+from battlife.estimators.learned.featurisers import featuriser, recognised
+from battlife.estimators.learned.learners import LEARNERS
+from battlife.estimators.learned.parts import Judged, fit_part
+from battlife.estimators.learned.scaling import Arrays
+from battlife.model._arrays import Column
 from battlife.model.learned import Model
 from battlife.model.provenance import Source
 from battlife.model.table import FeatureTable
 
-VERSION: Final = "1"
+VERSION: Final = "2"
 COVERAGE: Final = 0.9
-FOLDS: Final = 10
 FEWEST_UNITS: Final = 3
 """With fewer no unit can be left out and judged."""
+DECLARED: Final = ("chemistry", "type", "cell_type")
+"""Columns by which a table says what its rows are of, where it has them."""
 
 
 @dataclass(frozen=True)
@@ -59,11 +60,12 @@ class Summary:
     Attributes
     ----------
     by : values of the columns that split the lot, "" for all together
-    mape : mean absolute error over truth, a fraction
-    rmse : in the unit of the truth
-    coverage : share of rows whose interval holds the truth
-    width : mean of high - low in the unit of the truth
+    mape : mean absolute error over truth of the rows kept, a fraction
+    rmse : of the rows kept, in the unit of the truth
+    coverage : share of rows kept whose interval holds the truth, units equal
+    width : mean of high - low of the rows kept, in the unit of the truth
     refused : share of rows the domain refuses
+    mape_refused : what the error of those would have been; NaN where there are none
     """
 
     by: str
@@ -74,19 +76,7 @@ class Summary:
     coverage: float
     width: float
     refused: float
-
-
-@dataclass(frozen=True, eq=False)
-class _Part:
-    """One part of the lot, fitted, and its units when they were left out."""
-
-    arrays: Mapping[str, Column]
-    texts: Mapping[str, tuple[str, ...]]
-    truth: Column
-    value: Column
-    half: Column
-    refused: npt.NDArray[np.bool_]
-    groups: IndexColumn
+    mape_refused: float
 
 
 def train(
@@ -104,14 +94,16 @@ def train(
     truth = table.number(labels.truth)
     taken = {labels.truth, labels.group, *labels.by}
     design = design_of(table, labels.features, taken)
-    features, reasons = design.matrix(table)
+    raw, reasons = design.matrix(table)
     unit = table.label(labels.group)
     kinds = part_names(table, labels.by)
     usable = np.array([not r for r in reasons]) & np.isfinite(truth)
     usable &= np.array([bool(u) for u in unit])
+    seen = recognised(design, raw[usable])
+    see = featuriser(seen)
     arrays: dict[str, Column] = {}
     texts: dict[str, tuple[str, ...]] = {}
-    parts: dict[str, _Part] = {}
+    judged: dict[str, Judged] = {}
     for kind in sorted(set(kinds)):
         rows = np.flatnonzero(usable & np.array([k == kind for k in kinds]))
         groups = np.unique(np.array(unit)[rows], return_inverse=True)[1]
@@ -122,13 +114,21 @@ def train(
                 "label more units, or leave this kind out",
                 ("too_few_units",),
             )
-        parts[kind] = _fit(features[rows], truth[rows], groups, labels.coverage)
-        names = tuple(sorted({unit[r] for r in rows}))
-        texts[f"parts/{kind or 'all'}/units"] = names
-        for name, array in parts[kind].arrays.items():
-            arrays[f"parts/{kind or 'all'}/{name}"] = array
-        for name, text in parts[kind].texts.items():
-            texts[f"parts/{kind or 'all'}/{name}"] = text
+        at = f"parts/{kind or 'all'}"
+        fitted, judged[kind] = fit_part(
+            see.features(design, raw[rows]),
+            see.signature(design, raw[rows]),
+            truth[rows],
+            groups,
+            labels.coverage,
+        )
+        arrays |= {f"{at}/{name}": array for name, array in fitted.items()}
+        texts[f"{at}/learners"] = tuple(LEARNERS)
+        texts[f"{at}/units"] = tuple(sorted({unit[r] for r in rows}))
+        texts |= {
+            f"{at}/declared/{name}": values
+            for name, values in _declared(table, rows.tolist()).items()
+        }
     kept_arrays, kept_texts = stored(design)
     model = Model(
         estimator,
@@ -138,14 +138,15 @@ def train(
         {
             "coverage": labels.coverage,
             "group": labels.group,
-            "n_rows": int(sum(p.truth.size for p in parts.values())),
+            "n_rows": int(sum(j.truth.size for j in judged.values())),
+            "featuriser": seen,
         },
         arrays | dict(kept_arrays),
-        texts | dict(kept_texts) | {"by": labels.by, "parts": tuple(parts)},
+        texts | dict(kept_texts) | {"by": labels.by, "parts": tuple(judged)},
         _sources(table.sources),
         software,
     )
-    return model, _summaries(parts)
+    return model, _summaries(judged)
 
 
 def part_names(table: FeatureTable, by: Sequence[str]) -> tuple[str, ...]:
@@ -156,109 +157,49 @@ def part_names(table: FeatureTable, by: Sequence[str]) -> tuple[str, ...]:
     return tuple(" | ".join(values) for values in zip(*columns, strict=True))
 
 
-def folds_of(truth: Column, groups: IndexColumn, most: int = FOLDS) -> IndexColumn:
-    """Return (n,) the fold each row is left out in; a unit is never divided.
-
-    Units are dealt by their mean truth, back and forth, so that every fold holds good
-    and bad ones. The same lot gives the same folds.
-    """
-    n_groups = int(groups.max()) + 1
-    means = np.bincount(groups, truth) / np.bincount(groups)
-    order = np.argsort(means, kind="stable")
-    count = min(most, n_groups)
-    fold = np.empty(n_groups, dtype=np.int64)
-    for place, group in enumerate(order):
-        lap, seat = divmod(place, count)
-        fold[group] = seat if lap % 2 == 0 else count - 1 - seat
-    return fold[groups]
+def _declared(
+    table: FeatureTable, rows: Sequence[int]
+) -> Mapping[str, tuple[str, ...]]:
+    """Return what the rows say that they are of, by column; rows may say nothing."""
+    found = {}
+    for name in DECLARED:
+        if name in table.texts:
+            said = {table.texts[name][r] for r in rows} - {""}
+            if said:
+                found[name] = tuple(sorted(said))
+    return found
 
 
-def _fit(
-    features: Column, truth: Column, groups: IndexColumn, coverage: float
-) -> _Part:
-    from battlife.estimators.learned.domain import outside
-
-    folds = folds_of(truth, groups)
-    names = tuple(LEARNERS)
-    values = np.empty((len(names), truth.size))
-    spreads = np.empty_like(values)
-    refused = np.empty(truth.size, dtype=bool)
-    for fold in np.unique(folds):
-        out = folds == fold
-        kept = ~out
-        domain = fit_domain(features[kept], groups[kept], folds[kept])
-        refused[out] = outside(domain, features[out]) > 1.0
-        for k, name in enumerate(names):
-            learner = LEARNERS[name]
-            fitted = learner.fit(features[kept], truth[kept], groups[kept])
-            values[k, out], spreads[k, out] = learner.predict(fitted, features[out])
-    weights = _weights(values, truth)
-    value = np.empty(truth.size)
-    spread = np.empty(truth.size)
-    half = np.empty(truth.size)
-    for fold in np.unique(folds):
-        out = folds == fold
-        others = _weights(values[:, ~out], truth[~out])
-        value[out] = others @ values[:, out]
-        spread[out] = others @ spreads[:, out]
-    scores = np.abs(truth - value) / spread
-    for fold in np.unique(folds):
-        out = folds == fold
-        kept_units = np.unique(groups[~out]).size
-        share = promised(kept_units, coverage)
-        half[out] = spread[out] * group_quantile(scores[~out], groups[~out], share)
-    arrays: dict[str, Column] = {"weights": weights}
-    for name in names:
-        fitted = LEARNERS[name].fit(features, truth, groups)
-        arrays |= {f"learners/{name}/{n}": a for n, a in fitted.items()}
-    domain = fit_domain(features, groups, folds)
-    arrays |= {f"domain/{n}": a for n, a in domain.items()}
-    share = promised(int(groups.max()) + 1, coverage)
-    arrays["interval"] = np.array([group_quantile(scores, groups, share), share])
-    return _Part(arrays, {"learners": names}, truth, value, half, refused, groups)
-
-
-def _weights(values: Column, truth: Column) -> Column:
-    """Return the share of each learner: not negative, together 1.
-
-    References
-    ----------
-    Breiman, Mach. Learn. 24 (1996) 49 (stacked regressions).
-    """
-    from scipy.optimize import nnls
-
-    scale = float(truth.std()) or 1.0
-    rows = (values - truth).T / scale
-    # Non-negative least squares with the sum driven to 1 by a heavy extra row.
-    heavy = 1e3 * np.sqrt(len(truth))
-    a = np.vstack([rows, np.full((1, len(values)), heavy)])
-    weights: Column = nnls(a, np.append(np.zeros(len(truth)), heavy))[0]
-    total = float(weights.sum())
-    return weights / total if total > 0 else np.full(len(values), 1 / len(values))
-
-
-def _summaries(parts: Mapping[str, _Part]) -> tuple[Summary, ...]:
-    found = [_summary(kind, [part]) for kind, part in parts.items()]
-    if len(parts) > 1:
-        found.append(_summary("", list(parts.values())))
+def _summaries(judged: Mapping[str, Judged]) -> tuple[Summary, ...]:
+    found = [_summary(kind, [part]) for kind, part in judged.items()]
+    if len(judged) > 1:
+        found.append(_summary("", list(judged.values())))
     return tuple(found)
 
 
-def _summary(kind: str, parts: Sequence[_Part]) -> Summary:
+def _summary(kind: str, parts: Sequence[Judged]) -> Summary:
     truth = np.concatenate([p.truth for p in parts])
-    value = np.concatenate([p.value for p in parts])
     half = np.concatenate([p.half for p in parts])
-    refused = np.concatenate([p.refused for p in parts])
-    error = np.abs(value - truth)
+    kept = ~np.concatenate([p.refused for p in parts])
+    error = np.abs(np.concatenate([p.value for p in parts]) - truth)
+    share = error / np.abs(truth)
+    held = [
+        (np.abs(p.value - p.truth) <= p.half)[rows].mean()
+        for p in parts
+        for rows in ((p.groups == u) & ~p.refused for u in np.unique(p.groups))
+        if rows.any()
+    ]
+    nothing = float("nan")
     return Summary(
         kind,
         sum(int(p.groups.max()) + 1 for p in parts),
         truth.size,
-        float((error / np.abs(truth)).mean()),
-        float(np.sqrt((error**2).mean())),
-        float((error <= half).mean()),
-        float(2 * half.mean()),
-        float(refused.mean()),
+        float(share[kept].mean()) if kept.any() else nothing,
+        float(np.sqrt((error[kept] ** 2).mean())) if kept.any() else nothing,
+        float(np.mean(held)) if held else nothing,
+        float(2 * half[kept].mean()) if kept.any() else nothing,
+        float(1 - kept.mean()),
+        nothing if kept.all() else float(share[~kept].mean()),
     )
 
 
@@ -267,9 +208,9 @@ def _sources(sources: Sequence[Source]) -> tuple[Source, ...]:
     return tuple(replace(s, path=PurePath(s.path).name) for s in sources)
 
 
-def learned_arrays(model: Model, part: str, name: str) -> Arrays:
-    """Return the arrays below parts/PART/NAME of a model, by their own names."""
-    prefix = f"parts/{part or 'all'}/{name}/"
+def learned_arrays(model: Model, part: str) -> Arrays:
+    """Return the arrays below parts/PART of a model, by their own names."""
+    prefix = f"parts/{part or 'all'}/"
     return {
         n.removeprefix(prefix): a
         for n, a in model.arrays.items()

@@ -1,0 +1,224 @@
+"""One part of a lot: fitted, judged on its units left out, and applied.
+
+Learners are combined with weights, their errors on units left out give the spread of a
+row, and the scores of units left out the factor that makes intervals hold.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+
+from battlife.errors import InputError
+from battlife.estimators.learned.conformal import unit_quantile
+from battlife.estimators.learned.domain import broken, fit_domain, outside
+from battlife.estimators.learned.learners import LEARNERS
+from battlife.estimators.learned.scaling import Arrays, Flags, fit_leading, leading
+from battlife.estimators.learned.spreads import SPREADS, clues
+from battlife.model._arrays import Column, IndexColumn
+
+FOLDS: Final = 10
+
+
+@dataclass(frozen=True, eq=False)
+class Judged:
+    """The rows of a part as they were estimated while their unit was left out.
+
+    Attributes
+    ----------
+    truth, value, half : (n,) in the unit of the truth; half the width of the interval
+    refused : (n,) outside the domain of the other units
+    groups : (n,) number of the unit
+    """
+
+    truth: Column
+    value: Column
+    half: Column
+    refused: Flags
+    groups: IndexColumn
+
+
+@dataclass(frozen=True, eq=False)
+class Answer:
+    """What a part says of rows.
+
+    Attributes
+    ----------
+    value, half : (n,) in the unit of the truth
+    far : (n,) distance in edges of the domain; above 1 the row is outside
+    coverage : that the intervals promise
+    """
+
+    value: Column
+    half: Column
+    far: Column
+    coverage: float
+
+
+def fit_part(
+    features: Column,
+    signature: Column,
+    truth: Column,
+    groups: IndexColumn,
+    coverage: float,
+) -> tuple[Mapping[str, Column], Judged]:
+    """Return the arrays of a part, and its rows as they were while left out."""
+    folds = folds_of(truth, groups)
+    names = tuple(LEARNERS)
+    values = np.empty((len(names), truth.size))
+    spreads = np.empty_like(values)
+    far = np.empty(truth.size)
+    for fold in np.unique(folds):
+        out = folds == fold
+        fitted = _fit_learners(
+            features[~out], signature[~out], truth[~out], groups[~out], folds[~out]
+        )
+        far[out] = outside(_below(fitted, "domain"), signature[out])
+        values[:, out], spreads[:, out] = _learned(fitted, names, features[out])
+    arrays = dict(_fit_learners(features, signature, truth, groups, folds))
+    gross = broken(_below(arrays, "domain"), signature)
+    inside = (far <= 1.0) & ~gross
+    first = fit_leading(features[~gross])
+    places = leading(first, features)
+    value = np.empty(truth.size)
+    spread = np.empty((len(SPREADS), truth.size))
+    for fold in np.unique(folds):
+        out = folds == fold
+        used = ~out & ~gross
+        weights = _weights(values[:, used], truth[used])
+        found = clues(values, spreads, weights, far, places)
+        value[out] = weights @ values[:, out]
+        error = truth - weights @ values
+        for k, (fit, predict) in enumerate(SPREADS.values()):
+            made = fit(found[used], error[used], groups[used])
+            spread[k, out] = predict(made, found[out])
+    used = inside if inside.any() else ~gross
+    error = np.abs(truth - value)
+    chosen, interval = _narrowest(error[used], spread[:, used], groups[used], coverage)
+    half = np.empty(truth.size)
+    for fold in np.unique(folds):
+        out = folds == fold
+        others = used & ~out if (used & ~out).any() else ~out
+        k, (factor, _) = _narrowest(
+            error[others], spread[:, others], groups[others], coverage
+        )
+        half[out] = spread[k, out] * factor
+    weights = _weights(values[:, ~gross], truth[~gross])
+    found = clues(values, spreads, weights, far, places)[~gross]
+    fit, _ = tuple(SPREADS.values())[chosen]
+    made = fit(found, (truth - weights @ values)[~gross], groups[~gross])
+    arrays |= {"weights": weights, "interval": np.array(interval)}
+    arrays["spread_kind"] = np.array([float(chosen)])
+    arrays |= {f"leading/{n}": a for n, a in first.items()}
+    arrays |= {f"spread/{n}": a for n, a in made.items()}
+    return arrays, Judged(truth, value, half, ~(far <= 1.0), groups)
+
+
+def answer(
+    arrays: Arrays, names: tuple[str, ...], features: Column, signature: Column
+) -> Answer:
+    """Return what a part says of (n, p) features with their (n, q) signature.
+
+    Raises
+    ------
+    InputError
+        The part needs a learner that this version does not have.
+    """
+    unknown = [n for n in names if n not in LEARNERS]
+    if unknown:
+        raise InputError(
+            f"the model needs the unknown learner {unknown[0]!r}", "calibrate it again"
+        )
+    far = outside(_below(arrays, "domain"), signature)
+    values, spreads = _learned(arrays, names, features)
+    weights = arrays["weights"]
+    places = leading(_below(arrays, "leading"), features)
+    found = clues(values, spreads, weights, far, places)
+    _, predict = tuple(SPREADS.values())[int(arrays["spread_kind"][0])]
+    spread = predict(_below(arrays, "spread"), found)
+    factor, coverage = arrays["interval"]
+    return Answer(weights @ values, factor * spread, far, float(coverage))
+
+
+def folds_of(truth: Column, groups: IndexColumn, most: int = FOLDS) -> IndexColumn:
+    """Return (n,) the fold each row is left out in; a unit is never divided.
+
+    Units are dealt by their mean truth, back and forth, so that every fold holds good
+    and bad ones. The same lot gives the same folds.
+    """
+    n_groups = int(groups.max()) + 1
+    means = np.bincount(groups, truth) / np.bincount(groups)
+    order = np.argsort(means, kind="stable")
+    count = min(most, n_groups)
+    fold = np.empty(n_groups, dtype=np.int64)
+    for place, group in enumerate(order):
+        lap, seat = divmod(place, count)
+        fold[group] = seat if lap % 2 == 0 else count - 1 - seat
+    return fold[groups]
+
+
+def _fit_learners(
+    features: Column,
+    signature: Column,
+    truth: Column,
+    groups: IndexColumn,
+    folds: IndexColumn,
+) -> Mapping[str, Column]:
+    """Return the domain, and the learners fitted to the rows that are not broken."""
+    domain = fit_domain(signature, groups, folds)
+    sound = ~broken(domain, signature)
+    arrays = {f"domain/{n}": a for n, a in domain.items()}
+    for name, learner in LEARNERS.items():
+        fitted = learner.fit(features[sound], truth[sound], groups[sound])
+        arrays |= {f"learners/{name}/{n}": a for n, a in fitted.items()}
+    return arrays
+
+
+def _learned(
+    arrays: Arrays, names: tuple[str, ...], features: Column
+) -> tuple[Column, Column]:
+    pairs = [
+        LEARNERS[name].predict(_below(arrays, f"learners/{name}"), features)
+        for name in names
+    ]
+    return np.array([v for v, _ in pairs]), np.array([s for _, s in pairs])
+
+
+def _below(arrays: Arrays, name: str) -> Arrays:
+    """Return the arrays below NAME/ by their own names."""
+    prefix = f"{name}/"
+    return {
+        n.removeprefix(prefix): a for n, a in arrays.items() if n.startswith(prefix)
+    }
+
+
+def _narrowest(
+    error: Column, spread: Column, groups: IndexColumn, coverage: float
+) -> tuple[int, tuple[float, float]]:
+    """Return which of the (kinds, n) spreads makes the narrowest intervals, and how."""
+    found = [unit_quantile(error / s, groups, coverage) for s in spread]
+    widths = [
+        factor * float(s.mean()) for (factor, _), s in zip(found, spread, strict=True)
+    ]
+    kind = int(np.argmin(widths))
+    return kind, found[kind]
+
+
+def _weights(values: Column, truth: Column) -> Column:
+    """Return the share of each learner: not negative, together 1.
+
+    References
+    ----------
+    Breiman, Mach. Learn. 24 (1996) 49 (stacked regressions).
+    """
+    from scipy.optimize import nnls
+
+    scale = float(truth.std()) or 1.0
+    rows = (values - truth).T / scale
+    # Non-negative least squares with the sum driven to 1 by a heavy extra row.
+    heavy = 1e3 * np.sqrt(len(truth))
+    a = np.vstack([rows, np.full((1, len(values)), heavy)])
+    weights: Column = nnls(a, np.append(np.zeros(len(truth)), heavy))[0]
+    total = float(weights.sum())
+    return weights / total if total > 0 else np.full(len(values), 1 / len(values))

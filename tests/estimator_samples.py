@@ -13,6 +13,7 @@ import eis_samples
 import knee_samples
 import pack_samples
 import pulse_samples
+import rest_samples
 import slow_samples
 from battlife.model import Pack, Provenance, Trace
 from battlife.model.learned import Model
@@ -72,6 +73,7 @@ SAMPLES: dict[str, Sample] = {
     "power": Sample({"min_v": "3.3", "max_v": "4.2"}, trace=pulse_samples.whole_test),
     "eis": Sample(trace=eis_samples.sample),
     "knee": Sample(trace=knee_samples.ageing),
+    "self_discharge": Sample({"ocv_slope_v_per_ah": "0.4"}, trace=rest_samples.charged),
     "spread": Sample(trace=pack_samples.driven),
     "anomaly": Sample(trace=pack_samples.cycled),
 }

@@ -18,6 +18,8 @@ FADE: Final = (3e-4, 0.7)
 """Loss per cycle of cells in use, median and standard deviation of its logarithm: 20 %
 in 670 cycles, between 20 % in 170 and in 2700 for nine of ten cells, the range of data
 sheets and of the cells in docs/knee.md."""
+FEWEST_CLAIMS: Final = 3
+"""Samples that must repeat a claim: one may be misread."""
 LEAST_SWING: Final = 0.05
 """Change of the reported state of charge below which no capacity follows from it."""
 CELL_TOLERANCE: Final = 0.05
@@ -53,7 +55,7 @@ def _known(trace: Trace, name: str) -> Column:
 
 def _last(trace: Trace, name: str) -> float:
     column = _known(trace, name)
-    return float(column[-1]) if column.size else float("nan")
+    return float(column[-1]) if column.size >= FEWEST_CLAIMS else float("nan")
 
 
 def cycles_of(trace: Trace) -> float:

@@ -124,7 +124,7 @@ def departures(trace: Trace, *, with_time: bool) -> Departures:
             ("wrong_sign",),
         )
     causes = _causes(time, current, charge, pack, slope, with_time)
-    value, u = _solved(values, median, causes)
+    value, u = solved(values, median, causes)
     threshold = current_threshold(current)
     return Departures(
         span,
@@ -269,7 +269,7 @@ def _separable(causes: Mapping[str, Column]) -> dict[str, Column]:
     return kept
 
 
-def _solved(
+def solved(
     values: Column, median: Column, causes: Mapping[str, Column]
 ) -> tuple[dict[str, Column], dict[str, Column]]:
     """Return coefficients and jackknife uncertainties per cause, (n_cells,) each."""

@@ -69,14 +69,15 @@ def trajectory_of(capacities: Sequence[Estimate]) -> tuple[Trajectory, int]:
         for e in capacities
         if e.status == "ok" and e.cycle is not None and not doubtful(e)
     ]
-    alike = [e for e in usable if _alike(e, usable[-1])]
-    cycle = np.array([float(e.cycle or 0) for e in alike])
-    values = [e.measurements["discharge_capacity_ah"].value for e in alike]
+    like = [e for e in usable if alike(e, usable[-1])]
+    cycle = np.array([float(e.cycle or 0) for e in like])
+    values = [e.measurements["discharge_capacity_ah"].value for e in like]
     capacity = np.array([float(np.mean(v)) for v in values])
-    return Trajectory(cycle, capacity), len(capacities) - len(alike)
+    return Trajectory(cycle, capacity), len(capacities) - len(like)
 
 
-def _alike(one: Estimate, other: Estimate) -> bool:
+def alike(one: Estimate, other: Estimate) -> bool:
+    """Say whether two discharges may be compared: load, cut-off, temperature."""
     for name in ("load", "cutoff_v"):
         if one.conditions.get(name) != other.conditions.get(name):
             return False

@@ -113,7 +113,7 @@ def _fitted(signature: Column, groups: IndexColumn) -> Arrays:
         "beside": vt.T,
         "narrowest": np.array([width.min()]),
         "means": np.array(means),
-        "roots": np.array(roots),
+        "roots": np.vstack(roots),  # a file holds no array of three dimensions
     }
 
 
@@ -124,7 +124,8 @@ def _distance(arrays: Arrays, signature: Column) -> Column:
     off = z - (z @ arrays["beside"]) @ arrays["beside"].T
     beside = (off**2).sum(axis=1) / arrays["narrowest"][0] ** 2
     nearest = np.full(len(z), np.inf)
-    for mean, root in zip(arrays["means"], arrays["roots"], strict=True):
+    roots = np.split(arrays["roots"], len(arrays["means"]))
+    for mean, root in zip(arrays["means"], roots, strict=True):
         square = (((scores - mean) @ root.T) ** 2).sum(axis=1)
         nearest = np.minimum(nearest, square)
     distance: Column = np.sqrt(nearest + beside)

@@ -1,0 +1,460 @@
+#include "rig.h"
+
+#include "board.h"
+#include "chip.h"
+
+#include <simavr/avr_adc.h>
+#include <simavr/avr_ioport.h>
+#include <simavr/avr_spi.h>
+#include <simavr/avr_uart.h>
+#include <simavr/sim_avr.h>
+#include <simavr/sim_elf.h>
+#include <simavr/sim_time.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define CHIPS 3
+#define LOG_LENGTH 4096
+
+typedef struct {
+    uint8_t *bytes;
+    size_t used, taken, room;
+} buffer_t;
+
+struct rig {
+    avr_io_t io; /* first: simavr calls reset with it */
+    avr_t *avr;
+    const board_t *board;
+    chip_t *chip[CHIPS]; /* in the order of hal.h: CAN, AFE, ADC */
+    int selected[CHIPS];
+    avr_uart_t *uart;
+    avr_spi_t *spi;
+    buffer_t to_avr, from_avr, answer;
+    uint64_t uart_due;   /* when the next received byte is complete */
+    uint64_t sent_until; /* when the shift register of the sender is free */
+    avr_cycle_timer_t udre_raise;
+    /* What happened, for the `stat` line. */
+    unsigned resets, uart_overruns, spi_contentions;
+    uint64_t spi_bytes;
+    /* The contactor: its coil line, and the contact that follows after a delay. */
+    int coil, contact, welded, stuck_open;
+    uint64_t contact_due, contact_delay;
+    struct {
+        uint64_t cycle;
+        int level;
+    } log[LOG_LENGTH];
+    unsigned logged;
+};
+
+static void append(buffer_t *buffer, const void *bytes, size_t n)
+{
+    if (buffer->taken == buffer->used) {
+        buffer->taken = buffer->used = 0;
+    }
+    if (buffer->used + n > buffer->room) {
+        buffer->room = 2 * (buffer->used + n) + 256;
+        buffer->bytes = realloc(buffer->bytes, buffer->room);
+        if (buffer->bytes == NULL) {
+            abort();
+        }
+    }
+    memcpy(buffer->bytes + buffer->used, bytes, n);
+    buffer->used += n;
+}
+
+void rig_say(rig_t *rig, const char *format, ...)
+{
+    char text[512];
+    va_list arguments;
+    va_start(arguments, format);
+    int n = vsnprintf(text, sizeof text, format, arguments);
+    va_end(arguments);
+    append(&rig->answer, text, n < (int)sizeof text ? (size_t)n : sizeof text - 1);
+}
+
+/* --- Lines ------------------------------------------------------------------- */
+
+/* High only where the processor drives it so: a pull-down outside does the rest. */
+static int driven(const rig_t *rig, pin_t pin, int level)
+{
+    const uint8_t *data = rig->avr->data;
+    return (data[pin.ddr] >> pin.bit & 1) && (data[pin.port] >> pin.bit & 1) == level;
+}
+
+static void update_lines(rig_t *rig)
+{
+    for (int i = 0; i < CHIPS; i++) {
+        int low = driven(rig, rig->board->cs[i], 0); /* pulled up otherwise */
+        if (rig->chip[i] && low != rig->selected[i]) {
+            rig->chip[i]->select(rig->chip[i], low);
+        }
+        rig->selected[i] = low;
+    }
+    int coil = driven(rig, rig->board->contactor, 1);
+    if (coil != rig->coil) {
+        rig->coil = coil;
+        if (rig->logged < LOG_LENGTH) {
+            rig->log[rig->logged].cycle = rig->avr->cycle;
+            rig->log[rig->logged++].level = coil;
+        }
+        rig->contact_due = rig->avr->cycle + rig->contact_delay;
+    }
+}
+
+static void on_port(struct avr_irq_t *irq, uint32_t value, void *param)
+{
+    (void)irq, (void)value;
+    update_lines(param);
+}
+
+static void drive_input(rig_t *rig, pin_t pin, int level)
+{
+    avr_raise_irq(avr_io_getirq(rig->avr, AVR_IOCTL_IOPORT_GETIRQ(pin.name), pin.bit),
+                  (uint32_t)level);
+}
+
+void rig_can_interrupt(rig_t *rig, int high)
+{
+    drive_input(rig, rig->board->can_interrupt, high);
+}
+
+static void update_contact(rig_t *rig)
+{
+    int contact = (rig->coil && !rig->stuck_open) || (rig->contact && rig->welded);
+    rig->contact_due = NEVER;
+    rig->contact = contact;
+    drive_input(rig, rig->board->feedback, !contact); /* pulls low when closed */
+}
+
+/* A reset clears the ports without any of simavr's pin events. */
+static void on_reset(avr_io_t *io)
+{
+    rig_t *rig = (rig_t *)io;
+    rig->resets++;
+    update_lines(rig);
+}
+
+/* --- SPI ---------------------------------------------------------------------- */
+
+static void on_spi(struct avr_irq_t *irq, uint32_t mosi, void *param)
+{
+    (void)irq;
+    rig_t *rig = param;
+    uint8_t miso = 0xFF;
+    int answering = 0;
+    rig->spi_bytes++;
+    for (int i = 0; i < CHIPS; i++) {
+        if (rig->selected[i]) {
+            answering++;
+            if (rig->chip[i]) {
+                miso &= rig->chip[i]->transfer(rig->chip[i], (uint8_t)mosi);
+            }
+        }
+    }
+    rig->spi_contentions += answering > 1;
+    avr_raise_irq(avr_io_getirq(rig->avr, AVR_IOCTL_SPI_GETIRQ(0), SPI_IRQ_INPUT), miso);
+}
+
+/* simavr 1.6 takes 100 us for every SPI byte. Runs after its own handler of SPDR:
+ * replaces the timer that handler set by one of eight bit times. */
+static void on_spdr(struct avr_t *avr, avr_io_addr_t address, uint8_t value, void *param)
+{
+    (void)address, (void)value;
+    rig_t *rig = param;
+    static const unsigned divider[4] = {4, 16, 64, 128};
+    unsigned select = (unsigned)(avr->data[rig->spi->r_spcr] & 3);
+    unsigned cycles = 8 * divider[select] / (avr->data[rig->spi->r_spsr] & 1 ? 2 : 1);
+    for (avr_cycle_timer_slot_p t = avr->cycle_timers.timer; t; t = t->next) {
+        if (t->param == rig->spi) {
+            avr_cycle_timer_t raise = t->timer;
+            avr_cycle_timer_cancel(avr, raise, rig->spi);
+            avr_cycle_timer_register(avr, cycles, raise, rig->spi);
+            return;
+        }
+    }
+}
+
+/* --- Serial line ---------------------------------------------------------------- */
+
+static void on_uart(struct avr_irq_t *irq, uint32_t byte, void *param)
+{
+    (void)irq;
+    uint8_t b = (uint8_t)byte;
+    append(&((rig_t *)param)->from_avr, &b, 1);
+}
+
+static unsigned byte_cycles(const rig_t *rig)
+{
+    const uint8_t *data = rig->avr->data;
+    unsigned ubrr = data[rig->board->ubrr] | (unsigned)(data[rig->board->ubrr + 1] & 15) << 8;
+    unsigned oversampling = data[rig->board->ucsra] & 2 ? 8 : 16;
+    return 10 * oversampling * (ubrr + 1);
+}
+
+/* simavr 1.6 counts eleven bits per byte, and only when UBRR is written. */
+static void on_speed(struct avr_t *avr, avr_io_addr_t address, uint8_t value, void *param)
+{
+    (void)avr, (void)address, (void)value;
+    rig_t *rig = param;
+    rig->uart->cycles_per_byte = byte_cycles(rig);
+}
+
+/* simavr 1.6 takes the next byte only when the last one has left. The hardware has a
+ * buffer before its shift register: the next is taken as soon as the last one begins.
+ * Runs after simavr's own handler of UDR and moves the timer that one set. */
+static void on_udr(struct avr_t *avr, avr_io_addr_t address, uint8_t value, void *param)
+{
+    (void)address, (void)value;
+    rig_t *rig = param;
+    uint64_t start = rig->sent_until > avr->cycle ? rig->sent_until : avr->cycle + 1;
+    avr_cycle_timer_cancel(avr, rig->udre_raise, rig->uart);
+    avr_cycle_timer_register(avr, start - avr->cycle, rig->udre_raise, rig->uart);
+    rig->uart->tx_cnt = 1; /* so that the timer finds the buffer empty */
+    rig->sent_until = start + byte_cycles(rig);
+}
+
+/* The function of simavr that the timer of UDR calls is found by making it set one. */
+static void learn_udre_timer(rig_t *rig)
+{
+    avr_t *avr = rig->avr;
+    avr_io_addr_t at = AVR_DATA_TO_IO(rig->uart->r_udr);
+    avr->io[at].w.c(avr, rig->uart->r_udr, 0, avr->io[at].w.param);
+    for (avr_cycle_timer_slot_p t = avr->cycle_timers.timer; t; t = t->next) {
+        if (t->param == rig->uart) {
+            rig->udre_raise = t->timer;
+        }
+    }
+    avr_cycle_timer_cancel(avr, rig->udre_raise, rig->uart);
+    avr_reset(avr);
+}
+
+/* One byte per ten bit times. The receiver holds two bytes and one in its shift
+ * register; simavr would hold 64 and never lose one. */
+static void feed_uart(rig_t *rig)
+{
+    buffer_t *line = &rig->to_avr;
+    uint8_t byte = line->bytes[line->taken++];
+    uart_fifo_t *fifo = &rig->uart->input;
+    rig->uart_due += byte_cycles(rig);
+    if (!avr_regbit_get(rig->avr, rig->uart->rxen)) {
+        return; /* nobody listens: gone, as on a real line */
+    }
+    if (((fifo->write - fifo->read) & 63) >= 3) {
+        rig->uart_overruns++;
+        avr_regbit_set(rig->avr, rig->uart->dor);
+        return;
+    }
+    avr_raise_irq(avr_io_getirq(rig->avr, AVR_IOCTL_UART_GETIRQ('0'), UART_IRQ_INPUT),
+                  byte);
+}
+
+static void *module_of(avr_t *avr, const char *kind, char name)
+{
+    for (avr_io_t *io = avr->io_port; io; io = io->next) {
+        if (strcmp(io->kind, kind) == 0
+            && (name == 0 || ((avr_uart_t *)io)->name == name)) {
+            return io;
+        }
+    }
+    return NULL;
+}
+
+/* --- Running -------------------------------------------------------------------- */
+
+static void quiet(avr_t *avr, const int level, const char *format, va_list arguments)
+{
+    (void)avr;
+    if (level <= LOG_ERROR) {
+        vfprintf(stderr, format, arguments);
+    }
+}
+
+static void no_sleep(avr_t *avr, avr_cycle_count_t cycles)
+{
+    (void)avr, (void)cycles;
+}
+
+rig_t *rig_open(const char *elf, const char *processor)
+{
+    static elf_firmware_t firmware; /* large */
+    const board_t *board = board_of(processor);
+    avr_global_logger_set(quiet);
+    memset(&firmware, 0, sizeof firmware);
+    if (board == NULL || elf_read_firmware(elf, &firmware) != 0) {
+        fprintf(stderr, "rig: cannot load %s for %s\n", elf, processor);
+        return NULL;
+    }
+    rig_t *rig = calloc(1, sizeof *rig);
+    rig->board = board;
+    rig->avr = avr_make_mcu_by_name(processor);
+    avr_init(rig->avr);
+    firmware.frequency = RIG_HZ;
+    firmware.vcc = firmware.avcc = firmware.aref = 5000;
+    avr_load_firmware(rig->avr, &firmware);
+    rig->avr->log = LOG_ERROR;
+    rig->avr->sleep = no_sleep;
+    rig->uart = module_of(rig->avr, "uart", '0');
+    rig->spi = module_of(rig->avr, "spi", 0);
+    rig->contact_delay = RIG_HZ / 100; /* 10 ms, a common drop-out time */
+
+    learn_udre_timer(rig);
+    uint32_t flags = 0;
+    avr_ioctl(rig->avr, AVR_IOCTL_UART_SET_FLAGS('0'), &flags);
+    avr_irq_register_notify(
+        avr_io_getirq(rig->avr, AVR_IOCTL_UART_GETIRQ('0'), UART_IRQ_OUTPUT), on_uart, rig);
+    avr_irq_register_notify(
+        avr_io_getirq(rig->avr, AVR_IOCTL_SPI_GETIRQ(0), SPI_IRQ_OUTPUT), on_spi, rig);
+    avr_register_io_write(rig->avr, rig->spi->r_spdr, on_spdr, rig);
+    avr_register_io_write(rig->avr, rig->uart->r_udr, on_udr, rig);
+    avr_register_io_write(rig->avr, board->ubrr, on_speed, rig);
+    avr_register_io_write(rig->avr, board->ucsra, on_speed, rig);
+    for (const char *port = board->ports; *port; port++) {
+        for (int i = IOPORT_IRQ_DIRECTION_ALL; i <= IOPORT_IRQ_REG_PORT; i++) {
+            avr_irq_register_notify(
+                avr_io_getirq(rig->avr, AVR_IOCTL_IOPORT_GETIRQ(*port), i), on_port, rig);
+        }
+    }
+    rig->io.kind = "rig";
+    rig->io.reset = on_reset;
+    avr_register_io(rig->avr, &rig->io);
+
+    chip_t *(*const make[CHIPS])(rig_t *) = {model_mcp2515, model_ltc6811, model_mcp3208};
+    for (int i = 0; i < CHIPS; i++) {
+        rig->chip[i] = make[i] ? make[i](rig) : NULL;
+    }
+    update_contact(rig);
+    return rig;
+}
+
+void rig_close(rig_t *rig)
+{
+    for (int i = 0; i < CHIPS; i++) {
+        if (rig->chip[i] && rig->chip[i]->free) {
+            rig->chip[i]->free(rig->chip[i]);
+        }
+    }
+    free(rig->to_avr.bytes);
+    free(rig->from_avr.bytes);
+    free(rig->answer.bytes);
+    /* The processor is left to the end of the program: simavr 1.6 frees it badly. */
+    free(rig);
+}
+
+uint64_t rig_cycle(const rig_t *rig)
+{
+    return rig->avr->cycle;
+}
+
+void rig_run(rig_t *rig, uint64_t cycles)
+{
+    avr_t *avr = rig->avr;
+    uint64_t until = avr->cycle + cycles;
+    while (avr->cycle < until) {
+        /* Come back every microsecond for the models' events; a reset forgets it. */
+        avr->run_cycle_limit = RIG_HZ / 1000000u;
+        int state = avr_run(avr);
+        if (state == cpu_Crashed || state == cpu_Done) {
+            fprintf(stderr, "rig: the processor stopped at pc %x\n", avr->pc);
+            return;
+        }
+        if (rig->to_avr.taken < rig->to_avr.used && avr->cycle >= rig->uart_due) {
+            feed_uart(rig);
+        }
+        for (int i = 0; i < CHIPS; i++) {
+            if (rig->chip[i] && avr->cycle >= rig->chip[i]->due) {
+                rig->chip[i]->run(rig->chip[i], avr->cycle);
+            }
+        }
+        if (avr->cycle >= rig->contact_due) {
+            update_contact(rig);
+        }
+    }
+}
+
+void rig_write(rig_t *rig, const uint8_t *bytes, size_t n)
+{
+    if (rig->to_avr.taken == rig->to_avr.used && rig->uart_due < rig->avr->cycle) {
+        rig->uart_due = rig->avr->cycle + byte_cycles(rig);
+    }
+    append(&rig->to_avr, bytes, n);
+}
+
+size_t rig_unsent(const rig_t *rig)
+{
+    return rig->to_avr.used - rig->to_avr.taken;
+}
+
+size_t rig_read(rig_t *rig, uint8_t *bytes, size_t n)
+{
+    buffer_t *line = &rig->from_avr;
+    if (n > line->used - line->taken) {
+        n = line->used - line->taken;
+    }
+    if (n > 0) {
+        memcpy(bytes, line->bytes + line->taken, n);
+        line->taken += n;
+    }
+    return n;
+}
+
+/* --- Control lines ---------------------------------------------------------------- */
+
+static void command(rig_t *rig, char *line)
+{
+    unsigned number, value;
+    for (int i = 0; i < CHIPS; i++) {
+        size_t n = rig->chip[i] ? strlen(rig->chip[i]->name) : 0;
+        if (n && strncmp(line, rig->chip[i]->name, n) == 0 && line[n] == ' ') {
+            rig->chip[i]->command(rig->chip[i], line + n + 1);
+            return;
+        }
+    }
+    if (sscanf(line, "adc %u %u", &number, &value) == 2) {
+        avr_raise_irq(avr_io_getirq(rig->avr, AVR_IOCTL_ADC_GETIRQ, (int)number), value);
+        rig_say(rig, "ok");
+    } else if (sscanf(line, "contactor welded %u", &value) == 1) {
+        rig->welded = value != 0;
+        update_contact(rig);
+        rig_say(rig, "ok");
+    } else if (sscanf(line, "contactor stuck_open %u", &value) == 1) {
+        rig->stuck_open = value != 0;
+        update_contact(rig);
+        rig_say(rig, "ok");
+    } else if (sscanf(line, "contactor delay_us %u", &value) == 1) {
+        rig->contact_delay = (uint64_t)value * (RIG_HZ / 1000000u);
+        rig_say(rig, "ok");
+    } else if (strcmp(line, "contactor") == 0) {
+        rig_say(rig, "coil=%d contact=%d", rig->coil, rig->contact);
+    } else if (strcmp(line, "coil log") == 0) {
+        for (unsigned i = 0; i < rig->logged; i++) {
+            rig_say(rig, "%s%llu:%d", i ? " " : "",
+                    (unsigned long long)rig->log[i].cycle, rig->log[i].level);
+        }
+        rig->logged = 0;
+    } else if (sscanf(line, "reset %i", (int *)&value) == 1) {
+        /* The bits of MCUSR: 1 power on, 2 external, 4 brown-out, 8 watchdog. */
+        avr_reset(rig->avr);
+        rig->avr->data[rig->board->mcusr] = (uint8_t)value;
+        rig_say(rig, "ok");
+    } else if (strcmp(line, "stat") == 0) {
+        rig_say(rig,
+                "cycle=%llu resets=%u uart_overruns=%u spi_bytes=%llu "
+                "spi_contentions=%u unsent=%zu",
+                (unsigned long long)rig->avr->cycle, rig->resets, rig->uart_overruns,
+                (unsigned long long)rig->spi_bytes, rig->spi_contentions, rig_unsent(rig));
+    } else {
+        rig_say(rig, "unknown: %s", line);
+    }
+}
+
+const char *rig_command(rig_t *rig, const char *line)
+{
+    char *copy = strdup(line);
+    rig->answer.used = rig->answer.taken = 0;
+    command(rig, copy);
+    append(&rig->answer, "", 1);
+    free(copy);
+    return (const char *)rig->answer.bytes;
+}

@@ -27,6 +27,12 @@ METHOD_PLOTS: Final[Mapping[str, str]] = types.MappingProxyType(
         "ecm": "battlife.reports.method_plots.ecm",
         "eis": "battlife.reports.method_plots.eis",
         "knee": "battlife.reports.method_plots.knee",
+        "self_discharge": "battlife.reports.method_plots.self_discharge",
+        "spread": "battlife.reports.method_plots.spread",
+        "anomaly": "battlife.reports.method_plots.anomaly",
+        "dva": "battlife.reports.method_plots.dva",
+        "ica": "battlife.reports.method_plots.ica",
+        "ocv_fit": "battlife.reports.method_plots.ocv_fit",
     }
 )
 """Method to the module that draws it."""

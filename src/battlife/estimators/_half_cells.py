@@ -97,7 +97,7 @@ def read_curve(path: str) -> tuple[Column, Column, str, str]:
     lines = [line for line in text.splitlines() if line.strip() and line[0] != "#"]
     if not lines:
         raise InputError(f"{path}: empty", "a curve needs two columns of numbers")
-    mark = max(",;\t", key=lines[-1].count)
+    mark = next((m for m in ";\t" if m in lines[0]), ",")
     rows = list(csv.reader(io.StringIO("\n".join(lines)), delimiter=mark))
     names = [name.strip().lower() for name in rows[0]]
     kind = "stoichiometry"

@@ -20,7 +20,7 @@ from battlife.estimators._uncertainty import SECONDS_PER_HOUR, Sensor
 from battlife.estimators._window import scalar
 from battlife.kernels.charge import cumulative_charge
 from battlife.kernels.steps import find_half_cycles
-from battlife.model import Column, Pack, Trace
+from battlife.model import Column, Estimate, Pack, Trace
 from battlife.model.estimate import Scalar
 
 CONSTANT = 0.05
@@ -130,26 +130,84 @@ def half_cycles(trace: Trace, pack: Pack) -> Iterator[HalfCycle]:
         zip(found, wholes, strict=True)
     ):
         first, stop = _constant_part(trace, a, b, direction, threshold, slack)
-        charge = direction * cumulative_charge(time, current, first, stop)
-        voltage = trace.column("voltage_v")[first:stop] / n_cells
-        hours = float(time[stop - 1] - time[first]) / SECONDS_PER_HOUR if stop else 0.0
-        taken = float(charge[-1]) if charge.size else 0.0
-        mean_a = taken / hours if hours > 0 else float("nan")
-        yield HalfCycle(
-            index=index,
-            segment=segment,
-            start=first,
-            stop=stop,
-            direction=direction,
-            current_a=mean_a,
-            charge_ah=charge,
-            voltage_v=np.ascontiguousarray(voltage),
-            c_rate=mean_a / reference,
-            reference_ah=reference,
-            whole_ah=whole,
-            noise_v=_noise(voltage),
-            quantum_v=quantum,
+        yield _built(
+            trace,
+            (index, segment, first, stop, direction),
+            (reference, whole, quantum, n_cells),
         )
+
+
+def half_cycle_of(trace: Trace, pack: Pack, estimate: Estimate) -> HalfCycle:
+    """Return the constant-current part an estimate was made from.
+
+    Raises
+    ------
+    EstimateError
+        The estimate is not one of such a part, or of another trace.
+    """
+    states = estimate.conditions
+    rate, current = states.get("c_rate"), states.get("current_a")
+    whole = states.get("half_cycle_charge_ah")
+    if not all(isinstance(v, float) for v in (rate, current, whole)) or not rate:
+        raise EstimateError(
+            f"{trace.unit_id}: estimate {estimate.cycle} is of no half-cycle",
+            reasons=("no_half_cycle",),
+        )
+    direction = 1 if states.get("direction") == "charge" else -1
+    n_cells = _cells(trace, pack)
+    quantum = resolution(trace.column("voltage_v")) / n_cells
+    return _built(
+        trace,
+        (
+            estimate.cycle or 0,
+            estimate.segment or 0,
+            estimate.start_sample,
+            min(estimate.stop_sample, trace.n_samples),
+            direction,
+        ),
+        (abs(float(current)) / float(rate), float(whole), quantum, n_cells),  # type: ignore[arg-type]
+    )
+
+
+def _built(
+    trace: Trace,
+    where: tuple[int, int, int, int, int],
+    scale: tuple[float, float, float, int],
+) -> HalfCycle:
+    """Return a part from where it is and what its record says of scale.
+
+    Parameters
+    ----------
+    trace : of the unit
+    where : index, segment, start, stop, direction
+    scale : reference capacity and charge of the whole half-cycle in Ah, step of the
+        voltage in V per cell, cells in series
+    """
+    index, segment, first, stop, direction = where
+    reference, whole, quantum, n_cells = scale
+    time = trace.time_s
+    charge = direction * cumulative_charge(time, trace.column("current_a"), first, stop)
+    voltage = np.ascontiguousarray(trace.column("voltage_v")[first:stop] / n_cells)
+    hours = 0.0
+    if stop > first:
+        hours = float(time[stop - 1] - time[first]) / SECONDS_PER_HOUR
+    taken = float(charge[-1]) if charge.size else 0.0
+    mean_a = taken / hours if hours > 0 else float("nan")
+    return HalfCycle(
+        index=index,
+        segment=segment,
+        start=first,
+        stop=stop,
+        direction=direction,
+        current_a=mean_a,
+        charge_ah=charge,
+        voltage_v=voltage,
+        c_rate=mean_a / reference,
+        reference_ah=reference,
+        whole_ah=whole,
+        noise_v=_noise(voltage),
+        quantum_v=quantum,
+    )
 
 
 def refusals(half: HalfCycle, max_c_rate: float, smoothing_v: float) -> tuple[str, ...]:

@@ -73,8 +73,8 @@ class Peak:
     Attributes
     ----------
     x, y : place and height of the top
-    area : integral of y between the lowest places on either side; NaN where the
-        window cuts a flank
+    area : integral of y between the places where it has fallen half-way to the lowest
+        value on either side; NaN where the window cuts a flank
     left, right : those places
     """
 
@@ -110,7 +110,6 @@ def peaks_of(curve: Smooth) -> tuple[Peak, ...]:
     highest = float(curve.y[tops].max())
     least = np.maximum(PROMINENT * highest, SURE * u_y)
     tops, left, right = find_peaks(curve.y, least)
-    bend = np.gradient(np.gradient(curve.y, step), step)
     running = np.concatenate([[0.0], np.cumsum(0.5 * (curve.y[1:] + curve.y[:-1]))])
     running *= step
     found = []
@@ -118,23 +117,24 @@ def peaks_of(curve: Smooth) -> tuple[Peak, ...]:
         if not inside[top]:
             continue
         x, y = _vertex(curve, top, step)
-        u_place = float(u_slope[top]) / max(abs(float(bend[top])), 1e-300)
+        bend = _bend(curve, top, step)
+        u_place = float(u_slope[top]) / bend if bend > 0 else np.inf
         if u_place > LOCATED * curve.sd:
             continue
-        cut = [e for e in (a, b) if _is_cut(curve.y, e, top)]
+        edges = [_half_way(curve, top, valley) for valley in (a, b)]
         area, u_area = float("nan"), float("nan")
-        if not cut:
-            area = float(running[b] - running[a])
-            u_area = math.hypot(
-                *(_edge_noise(curve, e, top, bend, u_slope, u_sum) for e in (a, b))
-            )
+        if all(np.isfinite(e[0]) for e in edges):
+            sums = [float(np.interp(e[0], curve.x, running)) for e in edges]
+            area = sums[1] - sums[0]
+            shifts = [e[1] for e in edges]
+            u_area = math.hypot(*shifts, float(u_sum[a]), float(u_sum[b]))
         found.append(
             Peak(
                 x=x,
                 y=y,
                 area=area,
-                left=float(curve.x[a]),
-                right=float(curve.x[b]),
+                left=edges[0][0],
+                right=edges[1][0],
                 u_x=math.hypot(u_place, step / math.sqrt(12.0)),
                 u_y=float(u_y[top]),
                 u_area=u_area,
@@ -151,18 +151,46 @@ def _vertex(curve: Smooth, top: int, step: float) -> tuple[float, float]:
     return float(curve.x[top]) + shift * step, b - 0.25 * (a - c) * shift
 
 
-def _is_cut(y: Column, edge: int, top: int) -> bool:
-    return edge in (0, y.size - 1) and y[edge] > CLOSED * y[top]
+def _bend(curve: Smooth, top: int, step: float) -> float:
+    """Return the curvature at a top, unsigned; 0 where it is none over its width.
+
+    The smaller of that between neighbours, which noise sharpens, and that over two
+    standard deviations of the smoothing, which is less than that of a narrow peak.
+    """
+    wide = max(round(2.0 * curve.sd / step), 1)
+    found = [
+        (2.0 * y - float(curve.y[top - k]) - float(curve.y[top + k])) / (k * step) ** 2
+        for k in (1, min(wide, top, curve.y.size - 1 - top))
+        for y in (float(curve.y[top]),)
+    ]
+    return max(min(found), 0.0)
 
 
-def _edge_noise(
-    curve: Smooth, edge: int, top: int, bend: Column, u_slope: Column, u_sum: Column
-) -> float:
-    """Return what the noise at one edge of a peak adds to its area."""
-    # No further off than halfway to the top, as a rectangular distribution.
-    farthest = 0.5 * abs(float(curve.x[top] - curve.x[edge])) / math.sqrt(3.0)
-    shift = float(u_slope[edge]) / max(abs(float(bend[edge])), 1e-300)
-    return math.hypot(float(u_sum[edge]), float(curve.y[edge]) * min(shift, farthest))
+def _half_way(curve: Smooth, top: int, valley: int) -> tuple[float, float]:
+    """Return where a peak has fallen half-way to a valley, and what noise makes of it.
+
+    There a curve is steep, while the lowest place of a flat valley is anywhere.
+
+    Returns
+    -------
+    place : in the unit of x; NaN where the window ends before the flank does
+    share : standard deviation of the area for that of the place and the level
+    """
+    nothing = (float("nan"), float("nan"))
+    y, u = curve.y, curve.height_noise()
+    at_end = valley in (0, y.size - 1)
+    if valley == top or (at_end and y[valley] > CLOSED * y[top]):
+        return nothing
+    level = 0.5 * float(y[top] + y[valley])
+    way = 1 if valley > top else -1
+    part = y[top : valley + way : way] if valley + way >= 0 else y[top::-1]
+    below = int(np.argmax(part <= level))
+    k = top + way * below
+    drop = float(y[k - way] - y[k])
+    step = float(curve.x[1] - curve.x[0])
+    place = float(curve.x[k]) - way * step * (level - float(y[k])) / drop
+    u_level = math.hypot(float(u[k]), 0.5 * float(u[top]), 0.5 * float(u[valley]))
+    return place, level * u_level * step / drop
 
 
 def followed(

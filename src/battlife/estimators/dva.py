@@ -11,9 +11,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from battlife.errors import EstimateError, InputError
+from battlife.errors import InputError
 from battlife.estimators._differential import Differential, Scale, estimates
-from battlife.estimators._half_cycles import HalfCycle, half_cycles
+from battlife.estimators._half_cycles import HalfCycle, half_cycle_of
 from battlife.estimators._peaks import Smooth
 from battlife.kernels.incremental import mean_per_bin, smoothed_slope
 from battlife.model import Column, Estimate, Pack, Trace
@@ -69,17 +69,12 @@ class DifferentialVoltage:
         Raises
         ------
         EstimateError
-            The estimate is not one of this trace.
+            The estimate is not of a half-cycle of this trace.
         """
-        for half in half_cycles(trace, pack):
-            if half.index == estimate.cycle:
-                curve = self._curve(half)
-                columns = {"charge_ah": curve.x, "dva_v_per_ah": curve.y}
-                return (Curve("dva", columns),)
-        raise EstimateError(
-            f"{trace.unit_id}: no half-cycle {estimate.cycle}",
-            reasons=("no_half_cycle",),
-        )
+        half = half_cycle_of(trace, pack, estimate)
+        curve = self._curve(half)
+        columns = {"charge_ah": curve.x, "dva_v_per_ah": curve.y}
+        return (Curve("dva", columns),)
 
     def _differential(self) -> Differential:
         return Differential(
@@ -87,8 +82,8 @@ class DifferentialVoltage:
             version=VERSION,
             rule="slope of the mean voltage per charge bin, fitted with Gaussian "
             "weights; a peak is a top of that curve, its area the voltage between the "
-            "lowest places on either side; charge counts from the start of the "
-            "constant-current part",
+            "places where it has fallen half-way to the lowest value on either side; "
+            "charge counts from the start of the constant-current part",
             smoothing={"smoothing": "gaussian", "smoothing_share": self.smoothing},
             max_c_rate=self.max_c_rate,
             smoothing_v=FINEST_V,

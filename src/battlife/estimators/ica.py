@@ -13,9 +13,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from battlife.errors import EstimateError, InputError
+from battlife.errors import InputError
 from battlife.estimators._differential import Differential, Scale, estimates
-from battlife.estimators._half_cycles import HalfCycle, half_cycles
+from battlife.estimators._half_cycles import HalfCycle, half_cycle_of
 from battlife.estimators._peaks import Smooth
 from battlife.kernels.incremental import charge_per_bin, smoothed
 from battlife.model import Column, Estimate, Pack, Trace
@@ -72,21 +72,16 @@ class IncrementalCapacity:
         Raises
         ------
         EstimateError
-            The estimate is not one of this trace.
+            The estimate is not of a half-cycle of this trace.
         """
-        for half in half_cycles(trace, pack):
-            if half.index == estimate.cycle:
-                curve = self._curve(half)
-                columns = {
-                    "voltage_v": curve.x,
-                    "ica_ah_per_v": curve.y,
-                    "ica_unsmoothed_ah_per_v": self._counted(half)[1],
-                }
-                return (Curve("ica", columns),)
-        raise EstimateError(
-            f"{trace.unit_id}: no half-cycle {estimate.cycle}",
-            reasons=("no_half_cycle",),
-        )
+        half = half_cycle_of(trace, pack, estimate)
+        curve = self._curve(half)
+        columns = {
+            "voltage_v": curve.x,
+            "ica_ah_per_v": curve.y,
+            "ica_unsmoothed_ah_per_v": self._counted(half)[1],
+        }
+        return (Curve("ica", columns),)
 
     def _options(self) -> dict[str, float]:
         return {
@@ -100,8 +95,8 @@ class IncrementalCapacity:
             method=METHOD,
             version=VERSION,
             rule="charge per voltage bin over the bin's width, smoothed by a Gaussian; "
-            "a peak is a top of that curve, its area the charge between the lowest "
-            "places on either side",
+            "a peak is a top of that curve, its area the charge between the places "
+            "where it has fallen half-way to the lowest value on either side",
             smoothing={
                 "smoothing": "gaussian",
                 "smoothing_sd_v": self.smoothing_v,

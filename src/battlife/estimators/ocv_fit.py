@@ -19,6 +19,7 @@ from battlife.estimators._half_cells import HalfCell, electrodes, read_curve
 from battlife.estimators._half_cycles import (
     HalfCycle,
     conditions,
+    half_cycle_of,
     half_cycles,
     refusals,
     remarks,
@@ -124,19 +125,17 @@ class HalfCellFit:
             The estimate is not one of this trace, or there are no half-cell curves.
         """
         plus, minus = self._electrodes(trace)
-        for half in half_cycles(trace, pack):
-            if half.index != estimate.cycle:
-                continue
-            fit = align(
-                *(half.charge_ah, half.voltage_v, half.direction),
-                *(plus, minus, self.curve_error_v),
-            )
-            if fit is not None:
-                return _curves(fit, plus, minus)
-        raise EstimateError(
-            f"{trace.unit_id}: no fit of half-cycle {estimate.cycle}",
-            reasons=("no_half_cycle",),
+        half = half_cycle_of(trace, pack, estimate)
+        fit = align(
+            *(half.charge_ah, half.voltage_v, half.direction),
+            *(plus, minus, self.curve_error_v),
         )
+        if fit is None:
+            raise EstimateError(
+                f"{trace.unit_id}: no fit of half-cycle {estimate.cycle}",
+                reasons=("no_alignment",),
+            )
+        return _curves(fit, plus, minus)
 
     def _electrodes(self, trace: Trace) -> tuple[HalfCell, HalfCell]:
         found = electrodes(self.positive, self.negative, self.model)

@@ -9,7 +9,6 @@ import numpy.typing as npt
 
 from battlife.estimators._pulses import Pulse, PulseRecord
 from battlife.estimators._residuals import related
-from battlife.estimators._scales import current_threshold
 from battlife.kernels.pulse_circuit import LINEAR, fit_pulse
 from battlife.model import Column
 
@@ -109,7 +108,7 @@ def window_of(
     ahead = time[pulse.stop : end]
     end = pulse.stop + int(np.searchsorted(ahead, last + length, side="right"))
     after = current[pulse.stop : end]
-    loaded = np.flatnonzero(~(np.abs(after) <= current_threshold(current)))
+    loaded = np.flatnonzero(~(np.abs(after) <= record.threshold_a))
     stop = pulse.stop + (int(loaded[0]) if loaded.size else after.size)
     part = slice(pulse.before, stop)
     off_s = last
@@ -189,7 +188,7 @@ def drift_of(record: PulseRecord, pulse: Pulse, window: PulseWindow) -> float:
     begin = max(start, pulse.before - 200)
     part = slice(begin, pulse.before + 1)
     time = record.time[part]
-    resting = np.abs(record.current[part]) <= current_threshold(record.current)
+    resting = np.abs(record.current[part]) <= record.threshold_a
     resting &= time >= record.time[pulse.before] - REST_BEFORE_S
     loaded = np.flatnonzero(~resting)
     first = int(loaded[-1]) + 1 if loaded.size else 0

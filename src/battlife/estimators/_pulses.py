@@ -6,9 +6,11 @@ stated time or a circuit, is the business of the method.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Final
 
 import numpy as np
+import numpy.typing as npt
 
 from battlife.errors import EstimateError
 from battlife.estimators._scales import current_scale, current_threshold, resolution
@@ -16,9 +18,17 @@ from battlife.estimators._temperature import unit_temperature
 from battlife.estimators._uncertainty import RECTANGULAR, Sensor, root_sum
 from battlife.estimators._window import scalar
 from battlife.kernels.charge import cumulative_charge
-from battlife.kernels.interpolate import value_at
+from battlife.kernels.pulses import (
+    FOUND,
+    MISSING,
+    TOO_COARSE,
+    TOO_SHORT,
+    WRONG_SIGN,
+    pulse_resistances,
+    step_resistance,
+)
 from battlife.kernels.steps import REST, UNKNOWN, find_steps
-from battlife.model import Pack, Trace, trace_sha256
+from battlife.model import Column, Pack, Trace, trace_sha256
 from battlife.model.estimate import Scalar
 
 PULSE_SHARE: Final = 0.05
@@ -32,6 +42,15 @@ FINEST: Final = 0.5
 """Sampling around t must be no coarser than this share of t: the voltage of a pulse
 goes with the logarithm or the root of time, so a chord over a longer stretch is off
 by more than the resolution of a cycler."""
+
+
+OUTCOMES: Final = {
+    TOO_SHORT: "pulse_too_short",
+    TOO_COARSE: "sampling_too_coarse",
+    MISSING: "sample_missing",
+    WRONG_SIGN: "wrong_sign",
+}
+"""Reason codes by what the kernel says."""
 
 
 @dataclass(frozen=True)
@@ -51,34 +70,9 @@ class Pulse:
     stop: int
 
 
-def found_pulses(trace: Trace) -> tuple[Pulse, ...]:
-    """Return every pulse of a record that begins at rest.
-
-    Raises
-    ------
-    EstimateError
-        There is no current, no voltage, or no pulse from rest.
-    """
-    for name in ("current_a", "voltage_v"):
-        if not np.isfinite(trace.columns.get(name, np.empty(0))).any():
-            raise EstimateError(
-                f"{trace.unit_id}: the trace has no {name}",
-                "a resistance needs current and voltage over time",
-                (f"{name.partition('_')[0]}_missing",),
-            )
-    pulses = _find(trace)
-    if not pulses:
-        raise EstimateError(
-            f"{trace.unit_id}: no current step from rest found",
-            "a resistance needs a pulse that begins at rest",
-            ("no_pulse",),
-        )
-    return pulses
-
-
-def _find(trace: Trace) -> tuple[Pulse, ...]:
+def _find(trace: Trace, threshold: float) -> tuple[Pulse, ...]:
+    """Return the pulses of a trace, given the A below which it rests."""
     current = trace.column("current_a")
-    threshold = current_threshold(current)
     smallest = PULSE_SHARE * current_scale(current)
     found = []
     for index, span in enumerate(trace.segments()):
@@ -109,22 +103,69 @@ def chosen_pulses(
 
 
 class PulseRecord:
-    """One unit's columns and scales, shared by all its pulses."""
+    """One unit's columns, scales and pulses.
 
-    def __init__(self, trace: Trace, pack: Pack, n_pulses: int) -> None:
+    Raises
+    ------
+    EstimateError
+        There is no current, no voltage, or no pulse that begins at rest.
+    """
+
+    def __init__(self, trace: Trace, pack: Pack) -> None:
+        for name in ("current_a", "voltage_v"):
+            if not np.isfinite(trace.columns.get(name, np.empty(0))).any():
+                raise EstimateError(
+                    f"{trace.unit_id}: the trace has no {name}",
+                    "a resistance needs current and voltage over time",
+                    (f"{name.partition('_')[0]}_missing",),
+                )
         self.trace = trace
         self.pack = pack
-        self.n_pulses = n_pulses
         self.time = trace.time_s
         self.current = trace.column("current_a")
         self.voltage = trace.column("voltage_v")
         self.clock = trace.columns.get("step_time_s")
         self.sensor = Sensor.of(pack.sensor)
         self.current_step = resolution(self.current)
-        self.voltage_step = resolution(self.voltage)
-        self.degc = unit_temperature(trace)
-        self.digest = trace_sha256(trace)
+        self.threshold_a = current_threshold(self.current, self.current_step)
+        self.pulses = _find(trace, self.threshold_a)
+        if not self.pulses:
+            raise EstimateError(
+                f"{trace.unit_id}: no current step from rest found",
+                "a resistance needs a pulse that begins at rest",
+                ("no_pulse",),
+            )
         self.since_top = [since_highest(trace, span) for span in trace.segments()]
+
+    @cached_property
+    def digest(self) -> str:
+        """Content hash of the trace."""
+        return trace_sha256(self.trace)
+
+    @cached_property
+    def voltage_step(self) -> float:
+        """Resolution of the voltage in V."""
+        return resolution(self.voltage)
+
+    @cached_property
+    def degc(self) -> Column | None:
+        """(n,) temperature of the unit in degC, None if nothing measured it."""
+        return unit_temperature(self.trace)
+
+    def resistances(self, times_s: Sequence[float]) -> npt.NDArray[np.float64]:
+        """Return (m, k) ohm of every pulse at k times; NaN where it has none."""
+        on = np.array([self.load_on(p) for p in self.pulses])
+        samples = np.array([(p.before, p.first, p.stop) for p in self.pulses]).T
+        found: npt.NDArray[np.float64] = pulse_resistances(
+            self.time,
+            self.current,
+            self.voltage,
+            *np.ascontiguousarray(samples),
+            *np.ascontiguousarray(on.T),
+            np.array(times_s, dtype=np.float64),
+            FINEST,
+        )
+        return found
 
     def load_on(self, pulse: Pulse) -> tuple[float, float]:
         """Return when the load came on and its standard uncertainty, both in s."""
@@ -141,31 +182,21 @@ class PulseRecord:
         self, pulse: Pulse, on_s: float, u_on_s: float, t: float
     ) -> tuple[str, float, float | None, int]:
         """Return (why not, ohm, u in ohm, sample after the last one used)."""
-        none = (float("nan"), None, pulse.first)
-        at = on_s + t
-        span = slice(pulse.first, pulse.stop)
-        last_s = float(self.time[pulse.stop - 1])
-        # A pulse of exactly t whose load-on is known to an interval is long enough.
-        if at > last_s + 0.5 * u_on_s * RECTANGULAR + 1e-6:
-            return ("pulse_too_short", *none)
-        at = min(at, last_s)
-        after = int(np.searchsorted(self.time[span], at, side="left")) + pulse.first
-        if after == pulse.first:
-            return ("sampling_too_coarse", *none)
-        gap_s = float(self.time[after] - self.time[after - 1])
-        if gap_s > FINEST * t or u_on_s * RECTANGULAR > t:
-            return ("sampling_too_coarse", *none)
-        v = float(value_at(self.time, self.voltage, pulse.first, pulse.stop, at))
-        i = float(value_at(self.time, self.current, pulse.first, pulse.stop, at))
-        dv = v - float(self.voltage[pulse.before])
-        di = i - float(self.current[pulse.before])
-        value = dv / di if di != 0 else float("nan")
-        if not np.isfinite(value):
-            return ("sample_missing", *none)
-        if value <= 0:
-            return ("wrong_sign", *none)
-        slope = float(self.voltage[after] - self.voltage[after - 1]) / max(gap_s, 1e-9)
-        return "", value, self._uncertainty(value, di, slope, u_on_s), after + 1
+        outcome, ohm, step_a, slope_v_per_s, used = step_resistance(
+            self.time,
+            self.current,
+            self.voltage,
+            pulse.before,
+            pulse.first,
+            pulse.stop,
+            on_s,
+            u_on_s,
+            t,
+            FINEST,
+        )
+        if outcome != FOUND:
+            return OUTCOMES[outcome], float("nan"), None, used
+        return "", ohm, self._uncertainty(ohm, step_a, slope_v_per_s, u_on_s), used
 
     def _uncertainty(
         self, ohm: float, step_a: float, slope_v_per_s: float, u_on_s: float
@@ -219,7 +250,7 @@ class PulseRecord:
             "start_voltage_v": scalar(float(self.voltage[pulse.before])),
             "sampling_s": float(self.time[pulse.first] - self.time[pulse.before]),
             "voltage_resolution_v": self.voltage_step,
-            "pulses_in_record": self.n_pulses,
+            "pulses_in_record": len(self.pulses),
             "soc_information": "none",
             "calibration": self.pack.calibration or "unknown",
         }

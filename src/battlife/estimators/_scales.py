@@ -48,14 +48,23 @@ def current_scale(current_a: npt.NDArray[np.float64]) -> float:
     return float(np.quantile(magnitude, 0.999)) if magnitude.size else 0.0
 
 
-def current_threshold(current_a: npt.NDArray[np.float64]) -> float:
+def current_threshold(
+    current_a: npt.NDArray[np.float64], quantum_a: float | None = None
+) -> float:
     """Return the current in A below which the unit rests.
 
     The larger of 0.5 % of the largest sustained current and three quanta: half a
     percent is below the end of every common taper (C/20 of a 1C test is 5 %) and
     above the offset of a cycler's ammeter (0.02 to 0.1 % of range).
+
+    Parameters
+    ----------
+    current_a : (n,) A
+    quantum_a : its resolution in A where that is known already
     """
-    return max(0.005 * current_scale(current_a), 3.0 * resolution(current_a))
+    if quantum_a is None:
+        quantum_a = resolution(current_a)
+    return max(0.005 * current_scale(current_a), 3.0 * quantum_a)
 
 
 def top_voltage(trace: Trace) -> float:

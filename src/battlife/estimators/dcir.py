@@ -18,7 +18,6 @@ from battlife.estimators._pulses import (
     Pulse,
     PulseRecord,
     chosen_pulses,
-    found_pulses,
 )
 from battlife.model import Estimate, Measurement, Pack, Trace
 
@@ -59,9 +58,9 @@ class PulseResistance:
             There is no current, no voltage, no pulse from rest, or none that is long
             enough and sampled finely enough for any of the times.
         """
-        pulses = found_pulses(trace)
+        measuring = _Measuring(trace, pack, self.times_s)
+        pulses = measuring.pulses
         chosen = chosen_pulses(trace, pulses, min(self.times_s))
-        measuring = _Measuring(trace, pack, self.times_s, len(pulses))
         found = tuple(measuring.estimate(k, pulses[k]) for k in chosen)
         reasons = {reason for e in found for reason in e.reasons}
         if not any(e.measurements for e in found) and reasons <= UNSUPPORTED:
@@ -77,10 +76,8 @@ class PulseResistance:
 class _Measuring(PulseRecord):
     """One unit's columns and scales, and the moments asked for."""
 
-    def __init__(
-        self, trace: Trace, pack: Pack, times_s: tuple[float, ...], n_pulses: int
-    ) -> None:
-        super().__init__(trace, pack, n_pulses)
+    def __init__(self, trace: Trace, pack: Pack, times_s: tuple[float, ...]) -> None:
+        super().__init__(trace, pack)
         self.times_s = times_s
 
     def estimate(self, index: int, pulse: Pulse) -> Estimate:

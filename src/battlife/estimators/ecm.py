@@ -26,7 +26,6 @@ from battlife.estimators._pulses import (
     Pulse,
     PulseRecord,
     chosen_pulses,
-    found_pulses,
 )
 from battlife.estimators._uncertainty import RECTANGULAR, root_sum
 from battlife.kernels.pulse_circuit import LINEAR
@@ -108,8 +107,8 @@ class PulseCircuit:
             There is no current, no voltage, no pulse from rest, or none that is short
             enough and sampled often enough.
         """
-        pulses = found_pulses(trace)
-        record = PulseRecord(trace, pack, len(pulses))
+        record = PulseRecord(trace, pack)
+        pulses = record.pulses
         found = tuple(
             self._one(record, k, pulses[k])
             for k in chosen_pulses(trace, pulses, self.correct_s)
@@ -129,8 +128,8 @@ class PulseCircuit:
         """Return the pulse as measured and as the circuit gives it."""
         from battlife.model.curve import Curve
 
-        pulses = found_pulses(trace)
-        record = PulseRecord(trace, pack, len(pulses))
+        record = PulseRecord(trace, pack)
+        pulses = record.pulses
         window = window_of(record, pulses[estimate.cycle or 0], self.relaxation_s)
         fit = circuit_of(window)
         assert fit is not None  # the estimate was accepted

@@ -20,7 +20,6 @@ from battlife.estimators._pulses import (
     Pulse,
     PulseRecord,
     chosen_pulses,
-    found_pulses,
 )
 from battlife.estimators._uncertainty import RECTANGULAR, root_sum
 from battlife.estimators._window import scalar
@@ -99,7 +98,8 @@ class PowerCapability:
         EstimateError
             No pulse from rest, no voltage limit, or no known capacity.
         """
-        pulses = found_pulses(trace)
+        record = PulseRecord(trace, pack)
+        pulses = record.pulses
         min_v = pack.cutoff_v if self.min_v is None else self.min_v
         if min_v is None and self.max_v is None:
             raise EstimateError(
@@ -107,7 +107,6 @@ class PowerCapability:
                 "--set min_v=2.5 --set max_v=4.2, or cutoff_v in units.toml",
                 ("voltage_limit_unknown",),
             )
-        record = PulseRecord(trace, pack, len(pulses))
         chosen = [pulses[k] for k in chosen_pulses(trace, pulses, self.at_s)]
         found: list[Estimate] = []
         for segment in sorted({p.segment for p in chosen}):
@@ -142,9 +141,8 @@ class PowerCapability:
         """Return voltage and resistance of every pulse over the state of charge."""
         from battlife.model.curve import Curve
 
-        pulses = found_pulses(trace)
-        record = PulseRecord(trace, pack, len(pulses))
-        here = [p for p in pulses if p.segment == estimate.segment]
+        record = PulseRecord(trace, pack)
+        here = [p for p in record.pulses if p.segment == estimate.segment]
         capacity = estimate.conditions["capacity_ah"]
         assert isinstance(capacity, float)
         points = self._points(record, here, capacity)

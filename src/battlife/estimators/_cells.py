@@ -26,7 +26,7 @@ SLOW_S: Final = 60.0
 """Time constant of the slow current: polarisation of large cells takes tens of
 seconds to minutes."""
 FEWEST: Final = 40
-"""Samples per record: five per block."""
+"""Samples of a record in which causes are told apart: five per block."""
 COLLINEAR: Final = 100.0
 """Variance inflation 1 / (1 - R^2) above which two causes are not told apart; ten is
 the usual warning (Belsley, Kuh, Welsch, Regression Diagnostics, 1980, 3.2), and the
@@ -36,6 +36,8 @@ DEGREE: Final = 5
 three bends, as many as a graphite cell shows."""
 STANDS_OUT: Final = 5.0
 """Uncertainties by which a coefficient of the median cell must differ from nothing."""
+FEWEST_AT_ALL: Final = 3
+"""Samples from which cells are compared at all."""
 FEWEST_CELLS: Final = 3
 """With two cells neither is the odd one."""
 DROPPED_FIRST: Final = ("slow", "time", "charge", "current")
@@ -107,12 +109,15 @@ def departures(trace: Trace, *, with_time: bool) -> Departures:
     span = max(trace.segments(), key=lambda s: s.stop - s.start)
     values = np.ascontiguousarray(cells[:, span])
     median = cell_median(values)
-    if np.count_nonzero(np.isfinite(median)) < FEWEST:
+    known = np.isfinite(median)
+    if np.count_nonzero(known) < FEWEST_AT_ALL:
         raise EstimateError(
-            f"{trace.unit_id}: fewer than {FEWEST} samples of the cells",
+            f"{trace.unit_id}: fewer than {FEWEST_AT_ALL} samples of the cells",
             "record longer",
             ("record_too_short",),
         )
+    if np.count_nonzero(known) < FEWEST:
+        return _few(trace, span, values[:, known], median)
     time = np.ascontiguousarray(trace.time_s[span])
     current = _current(trace, span)
     charge = cumulative_charge(time, current, 0, time.size)
@@ -135,6 +140,27 @@ def departures(trace: Trace, *, with_time: bool) -> Departures:
         median,
         charge,
         np.abs(current) <= threshold,
+    )
+
+
+def _few(trace: Trace, span: slice, values: Column, median: Column) -> Departures:
+    """Return the offsets alone, of a record too short to tell causes apart."""
+    having = np.isfinite(values).any(axis=1)
+    offset = np.full(values.shape[0], np.nan)
+    u = np.full(values.shape[0], np.nan)
+    apart = values - median[np.isfinite(median)]
+    offset[having] = np.nanmedian(apart[having], axis=1)
+    u[having] = np.nanstd(apart[having], axis=1)
+    current = _current(trace, span)
+    return Departures(
+        span,
+        {"offset": offset},
+        {"offset": u},
+        {},
+        _quantum(values),
+        median,
+        np.full(median.size, np.nan),
+        np.abs(current) <= current_threshold(current),
     )
 
 

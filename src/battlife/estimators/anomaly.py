@@ -169,10 +169,10 @@ class Anomaly:
 def _leak(trace: Trace, found: Departures) -> _Found:
     """Return the cell that loses most beside the others per time, not per charge."""
     hours = float(np.ptp(trace.time_s[found.span])) / 3600.0
-    if "time" not in found.value:
-        return _Found(refused="time_and_charge_not_separated")
     if hours < RESTING:
         return _Found(refused="record_too_short")
+    if "time" not in found.value:
+        return _Found(refused="time_and_charge_not_separated")
     drift, u = -found.value["time"], _resolved(found, hours)
     scatter = _scatter(drift)
     width = np.hypot(u, scatter)

@@ -8,7 +8,7 @@ what was measured: docs/diagnosis.md.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 import numpy as np
@@ -33,7 +33,10 @@ ENDS: Final = 0.02
 """Share of a record's samples, by voltage of the median cell, that is its end."""
 FEW_FOR_TREND: Final = 8
 """Cells below which a trend along the pack and one faulty cell look alike."""
-FEW: Final = 5
+DEAD_V: Final = 1.0
+"""Offset of one cell alone from which charge does not explain it: no curve of a cell in
+use is as high. Either the cell is dead, or it is not measured."""
+FEW: Final = 3
 """Samples below which a state is not reported on."""
 
 
@@ -64,7 +67,7 @@ class CellSpread:
         found = departures(trace, with_time=False)
         sensor = Sensor.of(pack.sensor)
         numbers = _numbers(found, sensor, self._parallel(pack))
-        verdict = judge(numbers)
+        verdict = _alone(trace, found, judge(numbers))
         measurements = _measured(trace, found, sensor, numbers, verdict)
         if not measurements:
             raise EstimateError(
@@ -117,6 +120,35 @@ class CellSpread:
             return round(self.n_parallel)
         counts = {c.n_parallel for m in pack.modules for c in m.cells}
         return counts.pop() if len(counts) == 1 else 0
+
+
+def _alone(trace: Trace, found: Departures, verdict: Verdict) -> Verdict:
+    """Return a verdict in which a cell far off alone is dead or not measured.
+
+    Where the pack's own voltage is the sum of its cells the cell is dead; where the
+    pack has the voltage that the cell lacks, its wire is at fault.
+    """
+    if verdict.cell < 0 or verdict.kind in ("sense_wire", "nothing_found"):
+        return verdict
+    away = float(found.value["offset"][verdict.cell])
+    if abs(away) < DEAD_V:
+        return verdict
+    missing = _missing_v(trace, found)
+    if missing is None:
+        return replace(verdict, kind="cannot_tell")
+    dead = abs(missing) < 0.5 * abs(away)
+    return replace(verdict, kind="dead_cell" if dead else "sense_wire")
+
+
+def _missing_v(trace: Trace, found: Departures) -> float | None:
+    """Return the pack's voltage minus the sum of its cells in V, None if unknown."""
+    own = trace.columns.get("voltage_v")
+    if own is None:
+        return None
+    total = trace.column("cell_voltage_v")[:, found.span].sum(axis=0)
+    apart = own[found.span] - total
+    apart = apart[np.isfinite(apart)]
+    return float(np.median(apart)) if apart.size else None
 
 
 def _numbers(found: Departures, sensor: Sensor, n_parallel: int) -> Numbers:
@@ -254,6 +286,7 @@ def _conditions(
         "verdict_second": verdict.second,
         "verdict_margin": scalar(verdict.margin),
         "lowest_cell": lowest,
+        "pack_minus_cells_v": _missing_v(trace, found),
         "told_apart": ",".join(n for n in found.value if n not in ("offset", "slow")),
         "voltage_resolution_v": found.quantum_v,
         "pack_resistance_ohm": scalar(found.pack.get("current", (np.nan, 0.0))[0]),

@@ -8,7 +8,7 @@ import pytest
 from battlife.errors import EstimateError, InputError
 from battlife.estimators import build
 from battlife.estimators.spread import CellSpread
-from battlife.model import Cell, Module, Pack
+from battlife.model import Cell, Module, Pack, Trace
 from pack_samples import Made, made_pack
 
 PACK = Pack("cell", sensor={"voltage_v": 0.002, "current_a": 0.1}, calibration="rig 1")
@@ -65,6 +65,28 @@ def test_an_open_sense_wire_reads_nothing_and_both():
     assert found.conditions["verdict"] == "sense_wire"
     assert found.conditions["verdict_cell"] == 3
     assert found.measurements["cell_voltage_spread_v"].value > 7.0
+
+
+@pytest.mark.parametrize(
+    ("pack_too", "kind"), [(True, "dead_cell"), (False, "sense_wire")]
+)
+@pytest.mark.parametrize("n", [8, 600])
+def test_a_cell_at_nothing_is_dead_or_not_measured(pack_too, kind, n):
+    trace = made_pack(Made(step_s=4.0))
+    cells = trace.column("cell_voltage_v")[:, :n].copy()
+    pack = trace.column("voltage_v")[:n].copy()
+    if pack_too:
+        pack -= cells[7]
+    cells[7] = 0.0
+    columns = {
+        "cell_voltage_v": cells,
+        "voltage_v": pack,
+        "current_a": trace.column("current_a")[:n],
+    }
+    short = Trace("cell", None, trace.time_s[:n], [0], columns)
+    (found,) = CellSpread().estimate(short, PACK)
+    assert found.conditions["verdict"] == kind
+    assert found.conditions["verdict_cell"] == 7
 
 
 def test_a_lost_string_is_never_called_healthy():

@@ -17,10 +17,10 @@ static int32_t get_i32(const uint8_t *at)
 
 static void set_default(calibration_t *out)
 {
-    out->limits.over_voltage_mv = 0u;
-    out->limits.under_voltage_mv = BL_MISSING_U16;
-    out->limits.over_temperature_cdegc = 0;
-    out->limits.under_temperature_cdegc = 0;
+    out->limits.over_voltage_mv = BL_MISSING_U16;
+    out->limits.under_voltage_mv = 0u;
+    out->limits.over_temperature_cdegc = 32767;
+    out->limits.under_temperature_cdegc = -32767;
     out->limits.charge_max_ma = 0;
     out->limits.discharge_max_ma = 0;
     out->current_ua = 0;
@@ -155,7 +155,7 @@ int16_t calibration_temperature(const calibration_t *calibration, uint8_t sensor
 
 int32_t calibration_current(const calibration_t *calibration, uint16_t sum)
 {
-    if (sum == BL_MISSING_U16) {
+    if ((sum == BL_MISSING_U16) || (calibration->current_ua == 0)) {
         return BL_MISSING_I32;
     }
     return (((int32_t)sum - calibration->current_zero) * calibration->current_ua) / 1000;

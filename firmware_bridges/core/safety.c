@@ -120,7 +120,6 @@ void safety_init(safety_t *safety, const safety_limits_t *limits, bool calibrate
     safety->valid_scans = 0u;
     safety->heartbeat = 0u;
     safety->host_alive = false;
-    safety->calibrated = calibrated;
     for (uint8_t i = 0u; i < SCANNED_FAULTS; i++) {
         safety->lasting[i] = 0u;
     }

@@ -16,8 +16,8 @@ HERE = Path(__file__).resolve().parent
 SOURCE = HERE / "bridge_protocol.toml"
 HEADER = HERE.parent / "core" / "include" / "bl_protocol.h"
 MODULE = HERE.parents[1] / "src" / "battlife" / "wire" / "_bridge_protocol.py"
-SIZES = {"u8": 1, "u16": 2, "i16": 2, "u32": 4, "i32": 4}
-CODES = {"u8": "B", "u16": "H", "i16": "h", "u32": "I", "i32": "i"}
+SIZES = {"u8": 1, "i8": 1, "u16": 2, "i16": 2, "u32": 4, "i32": 4}
+CODES = {"u8": "B", "i8": "b", "u16": "H", "i16": "h", "u32": "I", "i32": "i"}
 HASH_BYTES = 4
 ENUMS = ("state", "outcome")
 BITS = ("fault", "flag")
@@ -39,7 +39,6 @@ def header(definition: Mapping[str, Any]) -> str:
         "",
         f"#define BL_VERSION {definition['version']}u",
         f"#define BL_HASH 0x{protocol_hash(definition):08X}UL",
-        f"#define BL_BAUD {definition['baud']}UL",
         "",
     ]
     for table in PLAIN:
@@ -62,6 +61,20 @@ def header(definition: Mapping[str, Any]) -> str:
         lines.append("")
     for name, message in definition["message"].items():
         lines.append(f"#define BL_{name.upper()} 0x{message['code']:02X}u")
+    record = definition["calibration"]
+    lines += ["", "/* The record in the EEPROM; the CRC is at *_CRC. */"]
+    lines += [
+        f"#define BL_CALIBRATION_MAGIC 0x{record['magic']:04X}u",
+        f"#define BL_CALIBRATION_LAYOUT {record['layout']}u",
+    ]
+    at = 0
+    for field, kind, *count in record["fields"]:
+        lines.append(f"#define BL_CALIBRATION_AT_{field.upper()} {at}u")
+        at += SIZES[kind] * (count[0] if count else 1)
+    lines += [
+        f"#define BL_CALIBRATION_CRC {at}u",
+        f"#define BL_CALIBRATION_SIZE {at + 2}u",
+    ]
     lines += ["", "/* Offsets in the payloads, behind the hash; *_SIZE ends them. */"]
     for name, message in definition["message"].items():
         at = HASH_BYTES
@@ -86,7 +99,6 @@ def module(definition: Mapping[str, Any]) -> str:
         "",
         f"VERSION: Final = {definition['version']}",
         f"HASH: Final = 0x{protocol_hash(definition):08X}",
-        f"BAUD: Final = {definition['baud']}",
         f"HEARTBEATS: Final = {timing['heartbeats']}",
         f"HEARTBEAT_S: Final = {timing['heartbeat_ms'] / 1000}",
         f"HOST_SILENT_S: Final = {timing['host_silent_ms'] / 1000}",

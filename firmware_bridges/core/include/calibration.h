@@ -22,8 +22,8 @@ typedef struct {
 } calibration_t;
 
 /* Read a record of BL_CALIBRATION_SIZE bytes. False if its CRC is wrong or it makes no
- * sense: then `out` has one front end of twelve cells, no corrections, and limits that
- * no cell keeps within. */
+ * sense: then `out` has one front end of twelve cells, no corrections and no limits, and
+ * its current is missing. Nothing may be armed on it. */
 bool calibration_read(const uint8_t *record, calibration_t *out);
 
 uint8_t calibration_cells(const calibration_t *calibration);

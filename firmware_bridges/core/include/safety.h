@@ -45,8 +45,8 @@ typedef struct {
     int32_t current_ma;               /* positive charges; BL_MISSING_I32: no sensor */
     uint8_t n_cells;
     uint8_t n_temperatures;
-    bool pec_ok;       /* every register of every front end had a right PEC */
-    bool converted;    /* every front end cleared and converted when told to */
+    bool pec_ok;    /* every register of every front end had a right PEC */
+    bool converted; /* every front end cleared and converted when told to */
 } safety_scan_t;
 
 typedef struct {
@@ -58,10 +58,9 @@ typedef struct {
     uint32_t commanded_ms; /* of the last change of the contactor's command */
     uint8_t state;
     uint8_t valid_scans;
-    uint8_t heartbeat;    /* number of the last one */
+    uint8_t heartbeat; /* number of the last one */
     bool host_alive;
-    bool calibrated;
-    uint8_t lasting[9];   /* scans in a row in which each scanned fault stood */
+    uint8_t lasting[9]; /* scans in a row in which each scanned fault stood */
 } safety_t;
 
 /* After a reset: open. A brown-out or watchdog reset is latched; without a calibration

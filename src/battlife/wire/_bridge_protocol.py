@@ -7,8 +7,7 @@ be edited.
 from typing import Final
 
 VERSION: Final = 1
-HASH: Final = 0x2CE1CCE2
-BAUD: Final = 500000
+HASH: Final = 0xA1F86CEE
 HEARTBEATS: Final = 16
 HEARTBEAT_S: Final = 0.2
 HOST_SILENT_S: Final = 1.0
@@ -66,13 +65,12 @@ IDENTITY: Final = 0x81
 MEASUREMENT: Final = 0x82
 OUTCOME: Final = 0x83
 
-IDENTITY_LAYOUT: Final = "<IBBBBBBBHHHhhii"
+IDENTITY_LAYOUT: Final = "<IBBBBBBHHHhhii"
 IDENTITY_FIELDS: Final = (
     "hash",
     "protocol_version",
     "firmware_major",
     "firmware_minor",
-    "board",
     "reset_cause",
     "n_cells",
     "n_temperatures",

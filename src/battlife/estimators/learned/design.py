@@ -20,6 +20,13 @@ SHORTEST_SHARE: Final = 0.02
 """Vectors are cut to a length that all but this share of the lot reach: lengths vary
 by a sample or two, and one broken vector must not shorten all others."""
 
+PLACES: Final = ("start_sample", "stop_sample", "cycle", "nominal_ah", "pulse_s")
+"""Columns of a recording's rows that say where and of what they are: no features
+unless they are asked for."""
+SOC_STEMS: Final = ("soc", "charge_since")
+"""A column so named holds what a used unit arrives without: it is a feature only where
+it is asked for, and a model says that it used it."""
+
 OK: Final = ""
 MISSING: Final = "feature_missing"
 TOO_SHORT: Final = "vector_too_short"
@@ -84,6 +91,7 @@ def design_of(table: FeatureTable, wanted: Sequence[str], taken: set[str]) -> De
     ----------
     table : the labelled lot
     wanted : names and globs; empty for every column of numbers or vectors
+        but those that say where a row is from, or its state of charge
     taken : columns that are truth, group or type, and never features
 
     Raises
@@ -110,10 +118,23 @@ def design_of(table: FeatureTable, wanted: Sequence[str], taken: set[str]) -> De
                 "name the features with --features",
             )
     else:
-        names = [n for n in usable if n not in taken]
+        names = [
+            n
+            for n in usable
+            if n not in taken and n not in PLACES and not _tells_soc(n)
+        ]
     if not names:
         raise InputError("the table has no features", "name them with --features")
     return Design(tuple(names), tuple(_length(table, n) for n in names))
+
+
+def soc_information(names: Sequence[str]) -> str:
+    """Return what features of these names tell of the state of charge."""
+    return "charge since empty" if any(map(_tells_soc, names)) else "none"
+
+
+def _tells_soc(name: str) -> bool:
+    return name.lower().startswith(SOC_STEMS)
 
 
 def _length(table: FeatureTable, name: str) -> int:

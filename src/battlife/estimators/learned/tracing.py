@@ -12,7 +12,11 @@ from battlife.model.trace import Trace
 
 Featurise: TypeAlias = Callable[[Trace, Pack], FeatureTable]
 
-FEATURISERS: Final[Mapping[str, str]] = types.MappingProxyType({})
+FEATURISERS: Final[Mapping[str, str]] = types.MappingProxyType(
+    {
+        "pulse": "battlife.estimators.learned.pulse_traces:rows",
+    }
+)
 """Method to "module:function". A function finds what its method needs in a recording
 and returns one row for each: features, and the numbers `start_sample`, `stop_sample`
 and `cycle` that say where it was found. It raises EstimateError where there is none."""

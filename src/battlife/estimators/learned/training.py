@@ -13,7 +13,12 @@ from typing import Final
 import numpy as np
 
 from battlife.errors import EstimateError
-from battlife.estimators.learned.design import Design, design_of, stored
+from battlife.estimators.learned.design import (
+    Design,
+    design_of,
+    soc_information,
+    stored,
+)
 from battlife.estimators.learned.featurisers import featuriser, recognised
 from battlife.estimators.learned.learners import LEARNERS
 from battlife.estimators.learned.parts import Judged, fit_part
@@ -140,6 +145,7 @@ def train(
             "group": labels.group,
             "n_rows": int(sum(j.truth.size for j in judged.values())),
             "featuriser": seen,
+            "soc_information": soc_information(design.names),
         },
         arrays | dict(kept_arrays),
         texts | dict(kept_texts) | {"by": labels.by, "parts": tuple(judged)},

@@ -17,6 +17,9 @@ Floats = npt.NDArray[np.float64]
 DETERMINED: Final = 0.5
 """Largest standard uncertainty of ln(tau), and relative one of a resistance, that
 still counts as determined."""
+FEWEST_RESTING: Final = 5
+"""From this many samples of rest on the first is left out: testers take its current
+after the load went off and its voltage before, or the other way round."""
 REST_BEFORE_S: Final = 10.0
 """From this much of the rest before a pulse its drift is read."""
 
@@ -118,10 +121,13 @@ def window_of(
         if record.clock is not None:
             told = first - float(record.clock[pulse.stop])
             off_s = told if last <= told <= first else off_s
+    taken = np.arange(part.start, part.stop)
+    if stop - pulse.stop >= FEWEST_RESTING:
+        taken = np.delete(taken, pulse.stop - pulse.before)
     return PulseWindow(
-        time[part],
-        current[part],
-        record.voltage[part],
+        time[taken],
+        current[taken],
+        record.voltage[taken],
         pulse.stop - pulse.before,
         on_s,
         u_on_s,

@@ -38,8 +38,8 @@ if TYPE_CHECKING:
 METHOD: Final = "ecm"
 VERSION: Final = "1"
 RULE: Final = (
-    "least squares over pulse and the rest after it, up to twice as long: R0, RC "
-    "pairs, and a slope of the open-circuit voltage over charge"
+    "least squares over pulse and the rest after it without its first sample, up to "
+    "twice as long: R0, RC pairs, and a slope of the open-circuit voltage over charge"
 )
 FEWEST_LOADED: Final = 8
 """Samples under load: twice the parameters of one pair."""

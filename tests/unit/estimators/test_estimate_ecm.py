@@ -140,7 +140,8 @@ def test_curves_are_the_pulse_and_its_fit():
     assert np.sqrt((off[1:] ** 2).mean()) == pytest.approx(
         found.conditions["fit_rms_v"]
     )
-    assert len(curve) == found.stop_sample - found.start_sample
+    # The first sample of the rest is left out.
+    assert len(curve) == found.stop_sample - found.start_sample - 1
 
 
 def test_a_resistance_is_corrected_by_the_stated_law():

@@ -47,7 +47,7 @@ def grade(
     notices: Sequence[Notice] = (),
     simulated: bool = False,
     refusals: Mapping[str, str] | None = None,
-    contradictions: Sequence[Reason] = (),
+    found: Sequence[Reason] = (),
 ) -> Grade:
     """Return the route of a unit with every reason.
 
@@ -61,7 +61,8 @@ def grade(
         QUARANTINE
     simulated : True if any byte came from a simulated device
     refusals : why a quantity that is not in the evidence was refused, in words
-    contradictions : methods that say what cannot both be true: RETEST
+    found : what diagnosis and contradicting methods found, each with the route it
+        asks for: QUARANTINE or RETEST
 
     Returns
     -------
@@ -77,10 +78,11 @@ def grade(
     known_faults = sum(n.code == CRITICAL_FAULT for n in notices)
     evidence = _with_declared(evidence, pack, known_faults)
     floor = check_floor(evidence, pack, policy.hold)
+    held = [r for r in found if r.route == Route.QUARANTINE]
     traced = bool(pack.origin.strip()) and pack.manufactured is not None
-    reasons = list(floor.reasons)
+    reasons = [*floor.reasons, *held]
     reasons.append(_traceability(traced))
-    clearance = _clearance(floor, evidence, traced, simulated)
+    clearance = _clearance(floor, evidence, traced, simulated, bool(held))
     done = Grade(
         unit_id=unit_id,
         route=Route.QUARANTINE,
@@ -91,7 +93,7 @@ def grade(
         clearance=clearance,
         simulated=simulated,
     )
-    if floor.hits:
+    if floor.hits or held:
         return done
     suspect = [n for n in notices if n.severity is Severity.SUSPECT]
     if suspect:
@@ -105,8 +107,8 @@ def grade(
             for n in suspect
         )
         return replace(done, route=Route.RETEST, reasons=tuple(reasons))
-    if contradictions:
-        reasons.extend(contradictions)
+    if found:
+        reasons.extend(found)
         return replace(done, route=Route.RETEST, reasons=tuple(reasons))
     nominal_v = nominal_voltage_v(
         pack.nominal_ah, pack.nominal_wh, pack.chemistry, pack.cells_in_series
@@ -149,6 +151,7 @@ def _clearance(
     evidence: Mapping[str, Evidence | None],
     traced: bool,
     simulated: bool,
+    held: bool,
 ) -> Clearance:
     """Return what is missing; no measurement replaces the visual inspection."""
     missing = list(Clearance().missing)
@@ -163,7 +166,7 @@ def _clearance(
     missing.extend(floor.missing)
     if not traced:
         missing.append("traceability")
-    if floor.hits:
+    if floor.hits or held:
         missing.append("hold_released")
     if simulated:
         missing.append("real_unit")

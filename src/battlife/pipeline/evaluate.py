@@ -10,7 +10,14 @@ from statistics import NormalDist
 from battlife.errors import EstimateError
 from battlife.estimators import build, takes_model
 from battlife.estimators.soh import doubtful, state_of_health, temperature_of
-from battlife.grading import Evidence, Policy, combined, grade, hold_evidence
+from battlife.grading import (
+    Evidence,
+    Policy,
+    combined,
+    findings,
+    grade,
+    hold_evidence,
+)
 from battlife.model import Estimate, Grade, Measurement, Pack, Reason, Trace
 from battlife.model.learned import Model
 from battlife.pipeline.methods import choose
@@ -102,7 +109,7 @@ def evaluate(
         trace.provenance.notices,
         simulated=trace.provenance.simulated,
         refusals=_refusals(estimates, pack),
-        contradictions=contradictions,
+        found=(*findings(estimates), *contradictions),
     )
     return Evaluated(tuple(estimates), not_applicable, decided)
 

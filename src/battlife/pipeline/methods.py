@@ -83,7 +83,7 @@ def _claims(trace: Trace, pack: Pack) -> str:
 
 def _long_rest(trace: Trace, pack: Pack) -> str:
     current = trace.columns.get("current_a")
-    if current is None or "voltage_v" not in trace.columns:
+    if not trace.n_samples or current is None or "voltage_v" not in trace.columns:
         return "the log has no current or no voltage"
     largest = np.nanmax(np.abs(current), initial=0.0)
     loaded = np.abs(current) > 1e-3 * largest
@@ -96,7 +96,7 @@ def _long_rest(trace: Trace, pack: Pack) -> str:
 
 def _many_discharges(trace: Trace, pack: Pack) -> str:
     current = trace.columns.get("current_a")
-    if current is None:
+    if current is None or not trace.n_samples:
         return "the log has no current"
     moving = current[np.abs(current) > 0.05 * np.nanmax(np.abs(current), initial=0.0)]
     turns = np.count_nonzero((moving[:-1] > 0) & (moving[1:] < 0))
@@ -109,12 +109,28 @@ _NEEDS: Final[Mapping[str, Need]] = types.MappingProxyType(
     {
         "capacity": _always,
         "dcir": _always,
+        "spread": _cells,
+        "anomaly": _claims,
+        "self_discharge": _long_rest,
+        "eis": _spectra,
+        "knee": _many_discharges,
     }
 )
 """Methods of a grade, in order, with what each needs."""
 
-SCREENING: Final[tuple[str, ...]] = ()
+SCREENING: Final[tuple[str, ...]] = ("pulse", "partial_charge")
 """Methods that estimate a state of health with a model."""
 
-_ON_REQUEST: Final[Mapping[str, str]] = types.MappingProxyType({})
+_ON_REQUEST: Final[Mapping[str, str]] = types.MappingProxyType(
+    {
+        "power": "needs voltage limits: battlife estimate --method power",
+        "ecm": "decides no route: battlife estimate --method ecm",
+        "ica": "decides no route: battlife estimate --method ica",
+        "dva": "decides no route: battlife estimate --method dva",
+        "ocv_fit": "needs half-cell curves: battlife estimate --method ocv_fit",
+        "soc_ekf": "needs a model of the cell: battlife estimate --method soc_ekf",
+        "soc_spkf": "needs a model of the cell: battlife estimate --method soc_spkf",
+        "awtls": "needs a model of the cell: battlife estimate --method awtls",
+    }
+)
 """Methods that decide no route by themselves, and how to run them."""

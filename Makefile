@@ -8,7 +8,7 @@ BIN    := $(VENV)/bin
 ARGS   ?=
 STAMP  := $(VENV)/.installed
 
-.PHONY: demo test check bench accuracy clean
+.PHONY: demo test check deps bench accuracy clean
 
 $(STAMP): pyproject.toml
 	$(PYTHON) -m venv $(VENV)
@@ -27,6 +27,14 @@ check: $(STAMP)
 
 test: check
 	$(BIN)/pytest -n auto $(ARGS)
+
+# What the firmware tests compile, emulate and check with (Debian; nothing else needs it).
+DEPS := gcc-avr avr-libc binutils-avr libsimavr-dev cppcheck clang-14 \
+	libfuzzer-14-dev libclang-rt-14-dev make gcc
+ROOT := $(if $(filter-out 0,$(shell id -u)),sudo)
+deps:
+	$(ROOT) apt-get update -qq
+	$(ROOT) apt-get install -y -qq --no-install-recommends $(DEPS)
 
 # The peers live in an environment of their own: they pin old versions of much.
 bench:

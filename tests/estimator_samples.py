@@ -11,6 +11,7 @@ import numpy as np
 
 import eis_samples
 import knee_samples
+import lot_samples
 import pack_samples
 import pulse_samples
 import rest_samples
@@ -76,4 +77,5 @@ SAMPLES: dict[str, Sample] = {
     "self_discharge": Sample({"ocv_slope_v_per_ah": "0.4"}, trace=rest_samples.charged),
     "spread": Sample(trace=pack_samples.driven),
     "anomaly": Sample(trace=pack_samples.cycled),
+    "pulse": Sample({}, lot_samples.model, lot_samples.pulse_test),
 }

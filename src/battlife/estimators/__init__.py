@@ -34,6 +34,7 @@ ESTIMATORS: Final[Mapping[str, str]] = types.MappingProxyType(
         "ecm": "battlife.estimators.ecm:PulseCircuit",
         "eis": "battlife.estimators.eis:ImpedanceSpectrum",
         "power": "battlife.estimators.power:PowerCapability",
+        "pulse": "battlife.estimators.pulse:PulseHealth",
     }
 )
 """Method name to "module:Class"."""
@@ -52,6 +53,7 @@ DESCRIPTIONS: Final[Mapping[str, str]] = types.MappingProxyType(
         "ecm": "R0 and RC pairs of each pulse, corrected to a reference temperature",
         "eis": "impedance spectra: validity, equivalent circuit, relaxation times",
         "power": "discharge and charge power at 80 % and 20 % SOC from pulses",
+        "pulse": "state of health from a pulse test, by the model of a lot",
     }
 )
 """One line per method, for lists."""

@@ -515,3 +515,68 @@ SAMPLES["dbc"] = [
         guard="can",
     ),
 ]
+
+# The firmware itself, compiled and run in emulation with known inputs at its front end,
+# its current sensor and its NTCs (tests/firmware/test_cell_emulated.py does it anew).
+_EMULATED = "cell_bridge for the ATmega328P in emulation; inputs of the chip models"
+SAMPLES["bridge"] = [
+    Sample(
+        "identity",
+        serial(
+            "000301810103BB020107EE6CF8A10101010B0C04E1C068108C0A7C15010350C3010350C301"
+            "0338EA00",
+            "00030101010101010107EE6CF8A1DCA800",
+        ),
+        {
+            "software_version": "1.0",
+            "bridge_protocol": "A1F86CEE",
+            "bridge_n_cells": 12.0,
+            "bridge_over_voltage_v": 4.2,
+            "bridge_under_voltage_v": 2.7,
+            "bridge_over_temperature_degc": 55.0,
+            "bridge_under_temperature_degc": 0.0,
+            "bridge_charge_max_a": 50.0,
+            "bridge_discharge_max_a": 50.0,
+        },
+        _EMULATED,
+    ),
+    Sample(
+        "measurement",
+        serial(
+            "000401820103BD020107EE6CF8A1010C010101010102460388130125040CC409C40EC409C4"
+            "09E8805781C6813582A48213838283F1836084CF843E85AD85ABF700",
+            "00030102010101010107EE6CF8A126D000",
+        ),
+        {
+            "cell_voltage_v": tuple((33000 + 111 * i) / 10_000 for i in range(12)),
+            "voltage_v": 40.3326,
+            "current_a": 5.0,  # charges: 100 codes of 50 mA above the middle
+            "temperature_degc": (25.0, 37.8, 25.0, 25.0),
+            "contactors_closed": False,
+            "fault_codes": (),
+            "bridge_state": "ready",
+            "bridge_calibrated": True,
+            "bridge_host_alive": True,
+            "bridge_time_s": 0.701,
+        },
+        _EMULATED,
+    ),
+    Sample(
+        "arm",
+        serial(
+            "000401830203BF020106EE6CF8A110020201010103099200",
+            "00030110010101010107EE6CF8A1A82500",
+        ),
+        {"bridge_state": "closed", "fault_codes": ()},
+        _EMULATED,
+    ),
+    Sample(
+        "clear",
+        serial(
+            "000401830403C1020106EE6CF8A1120101010101039CDC00",
+            "00030112010101010107EE6CF8A11B8500",
+        ),
+        {"bridge_state": "starting", "fault_codes": ()},
+        _EMULATED,
+    ),
+]

@@ -8,14 +8,13 @@
 
 #define CMD_WRCFGA 0x0001u
 #define CMD_CLRCELL 0x0711u
+#define CMD_RDCVA 0x0004u /* and every second one behind it: B, C, D */
 #define CMD_ADCV 0x0360u /* 7 kHz, no discharge meanwhile, all cells */
 
 #define WAKE_US 400u    /* t_WAKE at most; a chip passes the pulse on when it is awake */
 #define GROUP_BYTES 6u
 #define GPIO_PULLDOWNS_OFF 0xF8u
 #define REFON 0x04u
-
-static const uint16_t read_command[LTC_GROUPS] = {0x0004u, 0x0006u, 0x0008u, 0x000Au};
 
 uint16_t ltc_pec15(const uint8_t *data, uint8_t n)
 {
@@ -97,7 +96,7 @@ bool ltc_read_group(uint8_t group, uint8_t n_chips, uint16_t *codes)
 {
     bool right = true;
 
-    begin(read_command[group]);
+    begin((uint16_t)(CMD_RDCVA + ((uint16_t)group << 1)));
     for (uint8_t chip = 0u; chip < n_chips; chip++) {
         uint8_t bytes[GROUP_BYTES];
         uint16_t pec;

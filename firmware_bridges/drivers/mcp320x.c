@@ -19,5 +19,5 @@ uint16_t mcp320x_read(uint8_t channel)
     if ((high & NULL_BIT) != 0u) {
         return MCP320X_DEAD;
     }
-    return (uint16_t)((uint16_t)((uint16_t)(high & 0x0Fu) << 8) | low);
+    return (uint16_t)((uint16_t)(((uint16_t)high & 0x0Fu) << 8) | low);
 }

@@ -38,6 +38,7 @@ bool hal_uart_read(uint8_t *byte);
 uint8_t hal_uart_lost_lines(void); /* since the last call; stays at 255 */
 uint8_t hal_uart_room(void);       /* bytes that hal_uart_write takes now */
 void hal_uart_write(uint8_t byte); /* never call without room: the byte would go */
+void hal_uart_speed(uint32_t baud); /* once all that was written has left */
 
 /* SPI, most significant bit first. Chips share the bus: one is selected at a time. */
 void hal_spi_speed(uint8_t mode, bool fast); /* fast: F_CPU / 2; else F_CPU / 16 */

@@ -1,52 +1,15 @@
 #include "rig.h"
 
-#include "board.h"
-#include "chip.h"
+#include "rig_state.h"
 
 #include <simavr/avr_adc.h>
 #include <simavr/avr_ioport.h>
-#include <simavr/avr_spi.h>
-#include <simavr/avr_uart.h>
-#include <simavr/sim_avr.h>
 #include <simavr/sim_elf.h>
 #include <simavr/sim_time.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-
-#define CHIPS 3
-#define LOG_LENGTH 4096
-
-typedef struct {
-    uint8_t *bytes;
-    size_t used, taken, room;
-} buffer_t;
-
-struct rig {
-    avr_io_t io; /* first: simavr calls reset with it */
-    avr_t *avr;
-    const board_t *board;
-    chip_t *chip[CHIPS]; /* in the order of hal.h: CAN, AFE, ADC */
-    int selected[CHIPS];
-    avr_uart_t *uart;
-    avr_spi_t *spi;
-    buffer_t to_avr, from_avr, answer;
-    uint64_t uart_due;   /* when the next received byte is complete */
-    uint64_t sent_until; /* when the shift register of the sender is free */
-    avr_cycle_timer_t udre_raise;
-    /* What happened, for the `stat` line. */
-    unsigned resets, uart_overruns, spi_contentions;
-    uint64_t spi_bytes;
-    /* The contactor: its coil line, and the contact that follows after a delay. */
-    int coil, contact, welded, stuck_open;
-    uint64_t contact_due, contact_delay;
-    struct {
-        uint64_t cycle;
-        int level;
-    } log[LOG_LENGTH];
-    unsigned logged;
-};
 
 static void append(buffer_t *buffer, const void *bytes, size_t n)
 {
@@ -157,25 +120,6 @@ static void on_spi(struct avr_irq_t *irq, uint32_t mosi, void *param)
     avr_raise_irq(avr_io_getirq(rig->avr, AVR_IOCTL_SPI_GETIRQ(0), SPI_IRQ_INPUT), miso);
 }
 
-/* simavr 1.6 takes 100 us for every SPI byte. Runs after its own handler of SPDR:
- * replaces the timer that handler set by one of eight bit times. */
-static void on_spdr(struct avr_t *avr, avr_io_addr_t address, uint8_t value, void *param)
-{
-    (void)address, (void)value;
-    rig_t *rig = param;
-    static const unsigned divider[4] = {4, 16, 64, 128};
-    unsigned select = (unsigned)(avr->data[rig->spi->r_spcr] & 3);
-    unsigned cycles = 8 * divider[select] / (avr->data[rig->spi->r_spsr] & 1 ? 2 : 1);
-    for (avr_cycle_timer_slot_p t = avr->cycle_timers.timer; t; t = t->next) {
-        if (t->param == rig->spi) {
-            avr_cycle_timer_t raise = t->timer;
-            avr_cycle_timer_cancel(avr, raise, rig->spi);
-            avr_cycle_timer_register(avr, cycles, raise, rig->spi);
-            return;
-        }
-    }
-}
-
 /* --- Serial line ---------------------------------------------------------------- */
 
 static void on_uart(struct avr_irq_t *irq, uint32_t byte, void *param)
@@ -183,71 +127,6 @@ static void on_uart(struct avr_irq_t *irq, uint32_t byte, void *param)
     (void)irq;
     uint8_t b = (uint8_t)byte;
     append(&((rig_t *)param)->from_avr, &b, 1);
-}
-
-static unsigned byte_cycles(const rig_t *rig)
-{
-    const uint8_t *data = rig->avr->data;
-    unsigned ubrr = data[rig->board->ubrr] | (unsigned)(data[rig->board->ubrr + 1] & 15) << 8;
-    unsigned oversampling = data[rig->board->ucsra] & 2 ? 8 : 16;
-    return 10 * oversampling * (ubrr + 1);
-}
-
-/* simavr 1.6 counts eleven bits per byte, and only when UBRR is written. */
-static void on_speed(struct avr_t *avr, avr_io_addr_t address, uint8_t value, void *param)
-{
-    (void)avr, (void)address, (void)value;
-    rig_t *rig = param;
-    rig->uart->cycles_per_byte = byte_cycles(rig);
-}
-
-/* simavr 1.6 takes the next byte only when the last one has left. The hardware has a
- * buffer before its shift register: the next is taken as soon as the last one begins.
- * Runs after simavr's own handler of UDR and moves the timer that one set. */
-static void on_udr(struct avr_t *avr, avr_io_addr_t address, uint8_t value, void *param)
-{
-    (void)address, (void)value;
-    rig_t *rig = param;
-    uint64_t start = rig->sent_until > avr->cycle ? rig->sent_until : avr->cycle + 1;
-    avr_cycle_timer_cancel(avr, rig->udre_raise, rig->uart);
-    avr_cycle_timer_register(avr, start - avr->cycle, rig->udre_raise, rig->uart);
-    rig->uart->tx_cnt = 1; /* so that the timer finds the buffer empty */
-    rig->sent_until = start + byte_cycles(rig);
-}
-
-/* The function of simavr that the timer of UDR calls is found by making it set one. */
-static void learn_udre_timer(rig_t *rig)
-{
-    avr_t *avr = rig->avr;
-    avr_io_addr_t at = AVR_DATA_TO_IO(rig->uart->r_udr);
-    avr->io[at].w.c(avr, rig->uart->r_udr, 0, avr->io[at].w.param);
-    for (avr_cycle_timer_slot_p t = avr->cycle_timers.timer; t; t = t->next) {
-        if (t->param == rig->uart) {
-            rig->udre_raise = t->timer;
-        }
-    }
-    avr_cycle_timer_cancel(avr, rig->udre_raise, rig->uart);
-    avr_reset(avr);
-}
-
-/* One byte per ten bit times. The receiver holds two bytes and one in its shift
- * register; simavr would hold 64 and never lose one. */
-static void feed_uart(rig_t *rig)
-{
-    buffer_t *line = &rig->to_avr;
-    uint8_t byte = line->bytes[line->taken++];
-    uart_fifo_t *fifo = &rig->uart->input;
-    rig->uart_due += byte_cycles(rig);
-    if (!avr_regbit_get(rig->avr, rig->uart->rxen)) {
-        return; /* nobody listens: gone, as on a real line */
-    }
-    if (((fifo->write - fifo->read) & 63) >= 3) {
-        rig->uart_overruns++;
-        avr_regbit_set(rig->avr, rig->uart->dor);
-        return;
-    }
-    avr_raise_irq(avr_io_getirq(rig->avr, AVR_IOCTL_UART_GETIRQ('0'), UART_IRQ_INPUT),
-                  byte);
 }
 
 static void *module_of(avr_t *avr, const char *kind, char name)
@@ -299,17 +178,13 @@ rig_t *rig_open(const char *elf, const char *processor)
     rig->spi = module_of(rig->avr, "spi", 0);
     rig->contact_delay = RIG_HZ / 100; /* 10 ms, a common drop-out time */
 
-    learn_udre_timer(rig);
+    timing_attach(rig);
     uint32_t flags = 0;
     avr_ioctl(rig->avr, AVR_IOCTL_UART_SET_FLAGS('0'), &flags);
     avr_irq_register_notify(
         avr_io_getirq(rig->avr, AVR_IOCTL_UART_GETIRQ('0'), UART_IRQ_OUTPUT), on_uart, rig);
     avr_irq_register_notify(
         avr_io_getirq(rig->avr, AVR_IOCTL_SPI_GETIRQ(0), SPI_IRQ_OUTPUT), on_spi, rig);
-    avr_register_io_write(rig->avr, rig->spi->r_spdr, on_spdr, rig);
-    avr_register_io_write(rig->avr, rig->uart->r_udr, on_udr, rig);
-    avr_register_io_write(rig->avr, board->ubrr, on_speed, rig);
-    avr_register_io_write(rig->avr, board->ucsra, on_speed, rig);
     for (const char *port = board->ports; *port; port++) {
         for (int i = IOPORT_IRQ_DIRECTION_ALL; i <= IOPORT_IRQ_REG_PORT; i++) {
             avr_irq_register_notify(
@@ -360,7 +235,7 @@ void rig_run(rig_t *rig, uint64_t cycles)
             return;
         }
         if (rig->to_avr.taken < rig->to_avr.used && avr->cycle >= rig->uart_due) {
-            feed_uart(rig);
+            timing_feed(rig);
         }
         for (int i = 0; i < CHIPS; i++) {
             if (rig->chip[i] && avr->cycle >= rig->chip[i]->due) {
@@ -376,7 +251,7 @@ void rig_run(rig_t *rig, uint64_t cycles)
 void rig_write(rig_t *rig, const uint8_t *bytes, size_t n)
 {
     if (rig->to_avr.taken == rig->to_avr.used && rig->uart_due < rig->avr->cycle) {
-        rig->uart_due = rig->avr->cycle + byte_cycles(rig);
+        rig->uart_due = rig->avr->cycle + timing_byte_cycles(rig);
     }
     append(&rig->to_avr, bytes, n);
 }

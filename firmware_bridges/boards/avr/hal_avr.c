@@ -9,8 +9,8 @@
 
 #include PINS_HEADER
 
-/* Divisor of the serial line with U2X = 1, rounded: BAUD = F_CPU / (8 (UBRR + 1)). */
-#define UBRR_VALUE (((F_CPU + (BAUD * 4UL)) / (BAUD * 8UL)) - 1UL)
+/* Divisor of the serial line with U2X = 1, rounded: baud = F_CPU / (8 (UBRR + 1)). */
+#define UBRR_OF(baud) ((uint16_t)(((F_CPU + ((baud) * 4UL)) / ((baud) * 8UL)) - 1UL))
 
 #define TICKS_PER_MS 2000u /* timer 1 at F_CPU / 8 */
 _Static_assert(F_CPU == 16000000UL, "timer and UART are laid out for 16 MHz");
@@ -75,7 +75,7 @@ void hal_init(uint8_t delimiter)
 
     rx_delimiter = delimiter;
     UCSR0A = BIT(U2X0);
-    UBRR0 = (uint16_t)UBRR_VALUE;
+    UBRR0 = UBRR_OF(BAUD);
     UCSR0C = (uint8_t)(BIT(UCSZ01) | BIT(UCSZ00));
     UCSR0B = UART_ON;
 
@@ -201,6 +201,18 @@ void hal_uart_write(uint8_t byte)
     tx_ring[in] = byte;
     tx_in = (uint8_t)(in + 1u);
     UCSR0B = (uint8_t)(UART_ON | BIT(UDRIE0));
+}
+
+void hal_uart_speed(uint32_t baud)
+{
+    uint32_t start;
+
+    while (tx_out != tx_in) {
+    }
+    start = hal_millis(); /* two more bytes are on their way: 9 ms at 2400 */
+    while ((hal_millis() - start) < 10u) {
+    }
+    UBRR0 = UBRR_OF(baud);
 }
 
 void hal_spi_speed(uint8_t mode, bool fast)

@@ -1,0 +1,51 @@
+/* The rig's own state, shared by rig.c and timing.c alone. */
+#ifndef RIG_STATE_H
+#define RIG_STATE_H
+
+#include "board.h"
+#include "chip.h"
+#include "rig.h"
+
+#include <simavr/avr_spi.h>
+#include <simavr/avr_uart.h>
+#include <simavr/sim_avr.h>
+
+#define CHIPS 3
+#define LOG_LENGTH 4096
+
+typedef struct {
+    uint8_t *bytes;
+    size_t used, taken, room;
+} buffer_t;
+
+struct rig {
+    avr_io_t io; /* first: simavr calls reset with it */
+    avr_t *avr;
+    const board_t *board;
+    chip_t *chip[CHIPS]; /* in the order of hal.h: CAN, AFE, ADC */
+    int selected[CHIPS];
+    avr_uart_t *uart;
+    avr_spi_t *spi;
+    buffer_t to_avr, from_avr, answer;
+    uint64_t uart_due;   /* when the next received byte is complete */
+    uint64_t sent_until; /* when the shift register of the sender is free */
+    avr_cycle_timer_t udre_raise;
+    /* What happened, for the `stat` line. */
+    unsigned resets, uart_overruns, spi_contentions;
+    uint64_t spi_bytes;
+    /* The contactor: its coil line, and the contact that follows after a delay. */
+    int coil, contact, welded, stuck_open;
+    uint64_t contact_due, contact_delay;
+    struct {
+        uint64_t cycle;
+        int level;
+    } log[LOG_LENGTH];
+    unsigned logged;
+};
+
+/* What simavr 1.6 gets wrong about time (timing.c). */
+void timing_attach(rig_t *rig);
+unsigned timing_byte_cycles(const rig_t *rig); /* of one byte on the serial line */
+void timing_feed(rig_t *rig);                  /* the next byte reaches the receiver */
+
+#endif

@@ -300,6 +300,9 @@ static void command(rig_t *rig, char *line)
     } else if (sscanf(line, "contactor delay_us %u", &value) == 1) {
         rig->contact_delay = (uint64_t)value * (RIG_HZ / 1000000u);
         rig_say(rig, "ok");
+    } else if (sscanf(line, "spi hung %u", &value) == 1) {
+        rig->spi_hung = value != 0;
+        rig_say(rig, "ok");
     } else if (strcmp(line, "contactor") == 0) {
         rig_say(rig, "coil=%d contact=%d", rig->coil, rig->contact);
     } else if (strcmp(line, "coil log") == 0) {

@@ -21,6 +21,7 @@ from battlife.estimators._counted import counters_disagree
 from battlife.estimators._declared import declared
 from battlife.estimators._discharges import Discharge, find_discharges
 from battlife.estimators._draft import DOUBTS, Draft, compared, temperature_remarks
+from battlife.estimators._efficiency import with_sound_efficiency
 from battlife.estimators._endings import ends_seen
 from battlife.estimators._scales import resolution, top_voltage
 from battlife.estimators._step_rows import drafts_from_steps
@@ -47,7 +48,7 @@ from battlife.kernels.interpolate import crossing_time, first_below
 from battlife.model import Column, Estimate, Measurement, Pack, Trace, trace_sha256
 
 METHOD = "capacity"
-VERSION = "2"
+VERSION = "3"
 EDGES = ("auto", "include", "exclude")
 COUNTER = "discharge_capacity_ah"
 SMALLEST = 0.02
@@ -134,9 +135,10 @@ class DischargeCapacity:
             if source == PROGRAMMED
             else (True,) * len(discharges)
         )
-        return tuple(
+        drafts = tuple(
             measure.draft(k, d, end_seen=seen[k]) for k, d in enumerate(discharges)
         )
+        return with_sound_efficiency(drafts, discharges, trace)
 
     def _finished(self, draft: Draft, trace: Trace, digest: str) -> Estimate:
         refused = bool(draft.refusals)

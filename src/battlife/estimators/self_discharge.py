@@ -170,10 +170,10 @@ class SelfDischarge:
             total = fall + float(np.nanmedian(decay.relaxing))
             bound = (max(total, 0.0) + BOUND * u) * SECONDS_PER_DAY
             u_day = max(u * SECONDS_PER_DAY, 1e-9)
-            measured["voltage_decay_below_v_per_day"] = (bound, u_day, "V/d")
+            measured["self_discharge_below_v_per_day"] = (bound, u_day, "V/d")
             reasons = ("rest_too_short",)
         elif not refused:
-            reasons = _put(measured, "voltage_decay", fall, u)
+            reasons = _put(measured, "self_discharge", fall, u)
             measured |= self._current(pack, fall, u, mean_degc, conditions)
         if decay.fall.size > 2 and not short:
             reasons += _beside(measured, conditions, decay)
@@ -276,7 +276,7 @@ class SelfDischarge:
         if trace.provenance.suspect:
             measured, reasons = {}, ("suspect_source",)
         measurements = {
-            n: Measurement(n, v, u if known else None, unit)
+            n: _measurement(n, v, u if known else None, unit)
             for n, (v, u, unit) in measured.items()
         }
         return Estimate(
@@ -301,6 +301,13 @@ class SelfDischarge:
             stop_sample=rest.stop,
             trace_sha256=digest,
         )
+
+
+def _measurement(name: str, value: float, u: float | None, unit: str) -> Measurement:
+    """Return a measurement; one that says "below" is the upper end of an interval."""
+    if "_below_" not in name:
+        return Measurement(name, value, u, unit)
+    return Measurement(name, value, u, unit, low=0.0, high=value, coverage=0.95)
 
 
 def _voltages(trace: Trace, pack: Pack, rest: Rest) -> tuple[Column, float]:
@@ -390,4 +397,4 @@ def _beside(
     scatter = 1.4826 * float(np.nanmedian(np.abs(apart)))
     conditions |= {"worst_cell": worst, "n_cells": int(apart.size)}
     u = root_sum(float(decay.u[worst]), scatter)
-    return _put(measured, "cell_decay", float(apart[worst]), u)
+    return _put(measured, "cell_self_discharge", float(apart[worst]), u)

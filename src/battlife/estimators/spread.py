@@ -33,6 +33,8 @@ ENDS: Final = 0.02
 """Share of a record's samples, by voltage of the median cell, that is its end."""
 FEW_FOR_TREND: Final = 8
 """Cells below which a trend along the pack and one faulty cell look alike."""
+SETTLED_S: Final = 1800.0
+"""Rest after which cells are compared at rest: half an hour."""
 DEAD_V: Final = 1.0
 """Offset of one cell alone from which charge does not explain it: no curve of a cell in
 use is as high. Either the cell is dead, or it is not measured."""
@@ -221,9 +223,23 @@ def _states(trace: Trace, found: Departures) -> dict[str, npt.NDArray[np.bool_]]
                 np.abs(part) >= LOADED * largest
             )
     low, high = np.quantile(median[known], [ENDS, 1.0 - ENDS])
+    settled = _settled(trace, found)
+    if settled.any():
+        states["cell_voltage_spread_settled_v"] = settled & known
     states["cell_voltage_spread_low_v"] = known & (median <= low)
     states["cell_voltage_spread_high_v"] = known & (median >= high)
     return states
+
+
+def _settled(trace: Trace, found: Departures) -> npt.NDArray[np.bool_]:
+    """Return the samples that rest since SETTLED_S or longer."""
+    time = trace.time_s[found.span]
+    loaded = np.where(found.rest, -np.inf, time)
+    last = np.maximum.accumulate(loaded)
+    # What came before the record is not known: its first sample counts as load.
+    since = time - np.where(np.isfinite(last), last, time[0])
+    settled: npt.NDArray[np.bool_] = found.rest & (since >= SETTLED_S)
+    return settled
 
 
 def _measured(

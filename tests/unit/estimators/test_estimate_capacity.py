@@ -294,7 +294,7 @@ def test_the_list_of_methods_loads_no_heavy_library():
         [sys.executable, "-c", code], capture_output=True, text=True, check=True
     )
     assert done.stdout.strip() == "[]"
-    assert set(ESTIMATORS) == {"capacity", "dcir"}
+    assert {"capacity", "dcir"} <= set(ESTIMATORS)
 
 
 def test_a_wrong_rating_hides_no_discharge():

@@ -19,8 +19,8 @@ PACK = Pack(
     calibration="rig 1",
 )
 METHOD = SelfDischarge(ocv_slope_v_per_ah=SLOPE_V_PER_AH)
-DECAY = "voltage_decay_v_per_day"
-BELOW = "voltage_decay_below_v_per_day"
+DECAY = "self_discharge_v_per_day"
+BELOW = "self_discharge_below_v_per_day"
 
 
 def decay(made: Resting):
@@ -88,7 +88,7 @@ def test_a_coarse_voltage_gives_a_bound_that_holds(leak_a):
         made = Resting(leak_a=leak_a, quantum_v=0.02, noise_v=0.0, seed=seed)
         found = decay(made)
         assert found.measurements[BELOW].value >= leak_a * SLOPE_V_PER_AH * 24
-        assert "voltage_decay_below_resolution" in found.reasons
+        assert "self_discharge_below_resolution" in found.reasons
         assert "self_discharge_a" not in found.measurements
 
 
@@ -122,11 +122,11 @@ def test_uncertainty_agrees_with_repeats_and_with_drifting_temperature():
 def test_the_cell_that_falls_beside_its_neighbours_has_the_k_value():
     found = decay(Resting(n_cells=8, leak_a=2e-4, drift_k=3.0))
     assert found.conditions["worst_cell"] == 1
-    k = found.measurements["cell_decay_v_per_day"]
+    k = found.measurements["cell_self_discharge_v_per_day"]
     assert abs(k.value - 2e-4 * SLOPE_V_PER_AH * 24) < 3 * k.uncertainty
     even = decay(Resting(n_cells=8, leak_a=0.0))
-    assert "cell_decay_v_per_day" not in even.measurements
-    assert even.measurements["cell_decay_below_v_per_day"].value > 0
+    assert "cell_self_discharge_v_per_day" not in even.measurements
+    assert even.measurements["cell_self_discharge_below_v_per_day"].value > 0
 
 
 def test_a_warm_cell_is_corrected_to_reference():

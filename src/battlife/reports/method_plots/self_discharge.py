@@ -33,8 +33,8 @@ def draw(figure: "Figure", trace: Trace, results: Results) -> None:
         label="median cell",
     )  # fmt: skip
     measured = estimate.measurements
-    fall = measured.get("voltage_decay_v_per_day")
-    bound = measured.get("voltage_decay_below_v_per_day")
+    fall = measured.get("self_discharge_v_per_day")
+    bound = measured.get("self_discharge_below_v_per_day")
     if fall is not None and isinstance(fall.value, float):
         u = 1000.0 * float(fall.uncertainty or 0.0)  # type: ignore[arg-type]
         axis.plot(

@@ -33,6 +33,7 @@ struct rig {
     /* What happened, for the `stat` line. */
     unsigned resets, uart_overruns, spi_contentions;
     uint64_t spi_bytes;
+    int spi_hung; /* no transfer ever ends: the firmware waits for ever */
     /* The contactor: its coil line, and the contact that follows after a delay. */
     int coil, contact, welded, stuck_open;
     uint64_t contact_due, contact_delay;

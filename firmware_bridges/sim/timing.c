@@ -17,7 +17,9 @@ static void on_spdr(struct avr_t *avr, avr_io_addr_t address, uint8_t value, voi
         if (t->param == rig->spi) {
             avr_cycle_timer_t raise = t->timer;
             avr_cycle_timer_cancel(avr, raise, rig->spi);
-            avr_cycle_timer_register(avr, cycles, raise, rig->spi);
+            if (!rig->spi_hung) {
+                avr_cycle_timer_register(avr, cycles, raise, rig->spi);
+            }
             return;
         }
     }

@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import python_calamine
 import scipy.io
 
 from battlife.estimators._arrhenius import (
@@ -186,3 +187,24 @@ def test_the_activation_energy_is_that_of_the_two_types():
     assert pytest.approx((first + second) / 2, abs=100) == ACTIVATION_J_PER_MOL
     width = abs(second - first) / np.sqrt(12)
     assert width == pytest.approx(U_ACTIVATION_J_PER_MOL, rel=0.01)
+
+
+SAMSUNG = SHARED / "drive_hppc" / "samsung_inr21700" / "sample_hppc_pulse.xlsx"
+
+
+@pytest.mark.skipif(not SAMSUNG.is_file(), reason="the shared data are not at hand")
+def test_samsung_pulse():
+    """A 3 A discharge of 10 s, its current written positive; 20 s of rest follow."""
+    rows = python_calamine.load_workbook(SAMSUNG).get_sheet_by_name("Sheet3")
+    time, current, voltage = np.array(rows.to_python()[1:], dtype=float).T
+    columns = {"current_a": -current, "voltage_v": voltage}
+    (found,) = PulseCircuit().estimate(
+        Trace("cell", None, time, [0], columns), Pack("cell", sensor=SENSOR)
+    )
+    assert found.conditions["pairs"] == 2
+    assert found.conditions["fit_rms_v"] < 5e-4
+    # 22 mV fall within the first 60 ms of 3 A, 30 mV within 150 ms.
+    r0 = found.measurements["r0_ohm"]
+    assert 0.005 < r0.value < 0.0075
+    ends = sum(found.measurements[f"r{k}_ohm"].value for k in (1, 2)) + r0.value
+    assert ends < (4.1865 - 4.1245) / 3.0 * 1.25

@@ -179,7 +179,7 @@ def _with(
         spread,
         fitted,
         math.sqrt(squares / n),
-        n / related((off,)) * math.log(squares / n) + p * math.log(n),
+        n * math.log(squares / n) + p * math.log(n),
         bool((inside & known).all()),
     )
 

@@ -15,7 +15,7 @@ import numpy as np
 from battlife.estimators._discharges import Discharge
 from battlife.estimators._draft import TEMPERATURE_TOLERANCE_K, Draft
 from battlife.estimators._window import typical_load
-from battlife.model import Trace
+from battlife.model import Column, Trace
 
 NAME: Final = "coulombic_efficiency"
 SAME_END: Final = 0.02
@@ -66,7 +66,7 @@ def _why_not(
     if before is None or earlier is None or before.last < 0:
         return "discharge_before_not_seen"
     current, voltage = trace.column("current_a"), trace.column("voltage_v")
-    ends = [float(np.nanmin(voltage[d.first : d.last + 1])) for d in (before, found)]
+    ends = [_lowest(voltage[d.first : d.last + 1]) for d in (before, found)]
     if not abs(ends[0] - ends[1]) <= SAME_END * abs(ends[1]):
         return "charge_from_other_state"
     loads = [typical_load(current[d.first : d.last + 1]) for d in (before, found)]
@@ -81,3 +81,9 @@ def _why_not(
     if value > 1.0 + most:
         return "more_than_was_charged"
     return ""
+
+
+def _lowest(voltage_v: Column) -> float:
+    """Return the lowest voltage in V, NaN where all are missing."""
+    seen = voltage_v[np.isfinite(voltage_v)]
+    return float(seen.min()) if seen.size else float("nan")

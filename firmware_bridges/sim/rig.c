@@ -72,8 +72,16 @@ static void on_port(struct avr_irq_t *irq, uint32_t value, void *param)
     update_lines(param);
 }
 
+/* At each write to the port simavr would put the internal pull-up back on a pin that
+ * something outside holds low, so it is told of the outside too. All inputs of a board
+ * are on one port. */
 static void drive_input(rig_t *rig, pin_t pin, int level)
 {
+    rig->pulled |= (uint8_t)(1u << pin.bit);
+    rig->pulled_to = (uint8_t)((rig->pulled_to & ~(1u << pin.bit)) | (unsigned)level << pin.bit);
+    avr_ioport_external_t outside = {
+        .name = (unsigned char)pin.name, .mask = rig->pulled, .value = rig->pulled_to};
+    avr_ioctl(rig->avr, AVR_IOCTL_IOPORT_SET_EXTERNAL(pin.name), &outside);
     avr_raise_irq(avr_io_getirq(rig->avr, AVR_IOCTL_IOPORT_GETIRQ(pin.name), pin.bit),
                   (uint32_t)level);
 }
@@ -91,11 +99,14 @@ static void update_contact(rig_t *rig)
     drive_input(rig, rig->board->feedback, !contact); /* pulls low when closed */
 }
 
-/* A reset clears the ports without any of simavr's pin events. */
+/* A reset clears the ports without any of simavr's pin events, and with them what the
+ * input pins read, until their level changes. */
 static void on_reset(avr_io_t *io)
 {
     rig_t *rig = (rig_t *)io;
+    uint8_t *pins = &rig->avr->data[rig->board->feedback.ddr - 1]; /* PINx, DDRx, PORTx */
     rig->resets++;
+    *pins = (uint8_t)((*pins & ~rig->pulled) | (rig->pulled_to & rig->pulled));
     update_lines(rig);
 }
 

@@ -36,6 +36,7 @@ struct rig {
     int spi_hung; /* no transfer ever ends: the firmware waits for ever */
     /* The contactor: its coil line, and the contact that follows after a delay. */
     int coil, contact, welded, stuck_open;
+    uint8_t pulled, pulled_to; /* input pins driven from outside, and their levels */
     uint64_t contact_due, contact_delay;
     struct {
         uint64_t cycle;

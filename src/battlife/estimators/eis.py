@@ -61,14 +61,14 @@ class ImpedanceSpectrum:
     ----------
     circuit : elements in series, as ``L-R-ZARC-ZARC-W``; "" chooses among the list
     kk_limit : root mean square of the relative residuals of the Kramers-Kronig test
-        above which a spectrum is refused; sound spectra leave 0.1 to 0.5 %
+        above which a spectrum is refused; sound ones leave 0.05 to 0.3 %
     fit_limit : the same of a circuit above which its parameters are not given
     gain_relative : standard uncertainty of the analyser's gain, a fraction; None
         takes that of the rig's voltage and current channels
     """
 
     circuit: str = ""
-    kk_limit: float = 0.01
+    kk_limit: float = 0.005
     fit_limit: float = 0.02
     gain_relative: float | None = None
 

@@ -170,10 +170,15 @@ class Host:
         end = self.rig.time_s + duration_ms / 1000
         while (left := end - self.rig.time_s) > 1e-7:
             if self.beats and self.rig.time_s >= self.due_s:
-                self.number = (self.number + 1) % 16
-                self.rig.write(wire("heartbeat", self.number))
-                self.due_s = self.rig.time_s + 0.2
+                self.beat()
             self.rig.run_ms(min(1.0, 1000 * left))
+
+    def beat(self) -> float:
+        """Send a heartbeat; return when, in s."""
+        self.number = (self.number + 1) % 16
+        self.rig.write(wire("heartbeat", self.number))
+        self.due_s = self.rig.time_s + 0.2
+        return float(self.rig.time_s)
 
     def ask(self, message: str) -> Answer:
         """Send a request and return its answer."""

@@ -67,7 +67,7 @@ def test_zplot_without_comments_is_an_open_arc():
     (found,) = spectra(EXPORTS / "zplot_z" / "exampleDataZPlot_noComments.z")
     assert found.conditions["circuit"].endswith(("CPE", "W"))
     for name in ("arc1_resistance_ohm", "arc2_resistance_ohm"):
-        # Its top lies outside the sweep: the uncertainty must say so.
+        # Its lower end is missing: the uncertainty must say so.
         m = found.measurements[name]
         assert m.uncertainty > 0.3 * m.value
 

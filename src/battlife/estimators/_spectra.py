@@ -110,6 +110,10 @@ class Sweep:
             return math.nan
         return float(np.interp(math.log(frequency_hz), np.log(f), values[::-1]))
 
+    def covers(self, frequency_hz: float) -> bool:
+        """Say whether a frequency lies within the sweep."""
+        return bool(self.frequency_hz[-1] <= frequency_hz <= self.frequency_hz[0])
+
     def crossing(self) -> tuple[float, float]:
         """Return (ohm, Hz) where it turns from inductive to capacitive, NaN if not."""
         sign = self.im > 0.0

@@ -48,8 +48,8 @@ UNITS: Final = {
 }
 RULE: Final = (
     "linear Kramers-Kronig test; circuit by relative least squares, chosen by the "
-    "Bayesian information criterion; arcs counted from fast to slow, the slowest is "
-    "the charge transfer; polarisation is the sum of the arcs"
+    "Bayesian information criterion; arcs counted from fast to slow, the slowest whose "
+    "top lies within the sweep is the charge transfer, their sum the polarisation"
 )
 
 
@@ -246,8 +246,13 @@ class ImpedanceSpectrum:
             add(f"arc{k}_time_constant_s", tau, u_tau, "s", False)
             top_hz = 1.0 / (2.0 * math.pi * tau)
             add(f"arc{k}_top_hz", top_hz, top_hz * float(spreads[at + 1]), "Hz", False)
-        if arc_places:
-            last = arc_places[-1]
+        inside = [
+            at
+            for at in arc_places
+            if sweep.covers(1.0 / (2.0 * math.pi * float(fit.values[at + 1])))
+        ]
+        if inside:
+            last = inside[-1]
             ohm = float(fit.values[last])
             add(
                 "charge_transfer_resistance_ohm",
@@ -257,13 +262,15 @@ class ImpedanceSpectrum:
                 True,
             )
             each = np.zeros(fit.values.size)
-            each[arc_places] = fit.values[arc_places]
+            each[inside] = fit.values[inside]
             total = float(each.sum())
             u_total = math.sqrt(max(float(each @ fit.covariance @ each), 0.0))
             add("polarisation_resistance_ohm", total, u_total, "ohm", True)
         remarks: tuple[str, ...] = ()
         if fit.undetermined():
-            remarks = ("parameter_undetermined",)
+            remarks += ("parameter_undetermined",)
+        if len(inside) < len(arc_places):
+            remarks += ("arc_outside_sweep",)
         return (
             {m.name: m for m in found},
             remarks,

@@ -153,6 +153,16 @@ def test_a_parameter_the_data_do_not_hold_is_told():
     assert "parameter_undetermined" in found.reasons
 
 
+def test_an_arc_whose_top_was_not_seen_is_no_charge_transfer():
+    w = 2 * np.pi * FREQUENCY_HZ
+    tail = 0.1 / (1 + (1j * w * 300.0) ** 0.9)  # top at 0.5 mHz, sweep to 10 mHz
+    z = OHM + ARC_OHM / (1 + (1j * w * TAU_S) ** ALPHA) + tail
+    found = one(spectrum_trace(z), circuit="R-ZARC-ZARC")
+    assert "arc_outside_sweep" in found.reasons
+    for name in ("charge_transfer_resistance_ohm", "polarisation_resistance_ohm"):
+        assert found.measurements[name].value == pytest.approx(ARC_OHM, rel=0.02)
+
+
 def test_each_spectrum_has_its_estimate():
     trace = spectrum_trace()
     bad = Spectrum(FREQUENCY_HZ, np.full(61, np.nan), np.full(61, np.nan))

@@ -10,6 +10,7 @@ from typing import NamedTuple
 import numpy as np
 
 import eis_samples
+import filter_samples
 import knee_samples
 import lot_samples
 import pack_samples
@@ -58,6 +59,9 @@ class Sample(NamedTuple):
 
 SAMPLES: dict[str, Sample] = {
     "capacity": Sample(),
+    "awtls": Sample(model=filter_samples.model, trace=filter_samples.rested),
+    "soc_ekf": Sample(model=filter_samples.model, trace=filter_samples.drive),
+    "soc_spkf": Sample(model=filter_samples.model, trace=filter_samples.drive),
     "dcir": Sample(),
     "dva": Sample({}, None, slow_samples.slow, slow_samples.PACK),
     "ica": Sample({}, None, slow_samples.slow, slow_samples.PACK),

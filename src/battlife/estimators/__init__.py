@@ -22,8 +22,11 @@ __all__ = ["DESCRIPTIONS", "ESTIMATORS", "build", "options_of", "takes_model"]
 
 ESTIMATORS: Final[Mapping[str, str]] = types.MappingProxyType(
     {
+        "awtls": "battlife.estimators.awtls:TotalCapacity",
         "capacity": "battlife.estimators.capacity:DischargeCapacity",
         "dcir": "battlife.estimators.dcir:PulseResistance",
+        "soc_ekf": "battlife.estimators.soc_ekf:ExtendedFilter",
+        "soc_spkf": "battlife.estimators.soc_spkf:SigmaPointFilter",
         "knee": "battlife.estimators.knee:RemainingLife",
         "self_discharge": "battlife.estimators.self_discharge:SelfDischarge",
         "spread": "battlife.estimators.spread:CellSpread",
@@ -42,6 +45,9 @@ ESTIMATORS: Final[Mapping[str, str]] = types.MappingProxyType(
 DESCRIPTIONS: Final[Mapping[str, str]] = types.MappingProxyType(
     {
         "capacity": "capacity and energy of each discharge down to a cut-off voltage",
+        "awtls": "total capacity from rests: charge over change of state of charge",
+        "soc_ekf": "state of charge over time with bounds: extended Kalman filters",
+        "soc_spkf": "state of charge over time with bounds: sigma-point filters",
         "dcir": "DC resistance at stated times after a current step",
         "knee": "knee of the capacity over cycles, and cycles left to a threshold",
         "self_discharge": "self-discharge from long rests and from storage",

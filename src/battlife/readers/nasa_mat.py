@@ -11,6 +11,8 @@ import numpy as np
 
 from battlife.errors import InputError
 from battlife.model import STEP_KINDS, Column, Notice, Severity, StepTable, Trace
+from battlife.readers import esc_toolbox
+from battlife.readers.matlab import first_variable
 from battlife.readers.shape import segment_starts, shaped
 
 MAX_BYTES: Final = 1 << 30
@@ -35,7 +37,12 @@ class NasaMatReader:
     description = "NASA PCoE battery ageing file (MATLAB v5 .mat)"
 
     def recognises(self, head: bytes, name: str) -> bool:
-        """Say whether the head is of a MATLAB file; v7.3 is refused in `read`."""
+        """Say whether the head is of a MATLAB file; v7.3 is refused in `read`.
+
+        A dynamic test of the ESC toolbox has a reader of its own.
+        """
+        if first_variable(head) == esc_toolbox.VARIABLE:
+            return False
         return head.startswith((b"MATLAB 5.0 MAT-file", b"MATLAB 7.3 MAT-file"))
 
     def read(self, path: Path) -> Sequence[Trace]:

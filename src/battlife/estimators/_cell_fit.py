@@ -1,0 +1,225 @@
+"""Curves and resistances of a cell from records of current and voltage.
+
+With the charge passed on the axis the open-circuit curve and the instantaneous
+resistance are sums of hat functions, and each RC element one column once its time
+constant is given: linear least squares, with the time constants searched on a grid by
+the error on blocks that were left out.
+
+References
+----------
+G. L. Plett, Battery Management Systems, vol. 1, Artech House 2015, 2.10 and 2.11
+(parameters from an OCV and a dynamic test). P. H. C. Eilers and B. D. Marx,
+Statistical Science 11 (1996) 89, doi 10.1214/ss/1038425655 (penalised splines).
+"""
+
+from dataclasses import dataclass
+from itertools import product
+from typing import Final
+
+import numpy as np
+
+from battlife.errors import EstimateError
+from battlife.model import Column, IndexColumn, Trace
+
+ROWS: Final = 12_000
+"""Samples taken into one fit: a hundred per unknown, evenly over the record."""
+FAST_S: Final = (3.0, 6.0, 12.0, 25.0, 50.0)
+SLOW_S: Final = (100.0, 200.0, 400.0, 800.0)
+"""Time constants tried, a factor of two apart: charge transfer takes seconds,
+diffusion minutes (Plett, vol. 1, 2.4)."""
+BLOCK_S: Final = 300.0
+"""Blocks left out in turn last longer than the fast and shorter than a state of charge
+the curve could change over at 1C."""
+SMOOTHNESS: Final = 10.0
+"""Penalty on the second difference of the curve, in units of the mean information of a
+knot; at 10 a knee of LFP (5 knots) keeps 99 % of its height."""
+INTERIOR: Final = (0.08, 0.97)
+"""Share of the charge within which a residual says how well a model describes."""
+OHMIC_KNOTS: Final = np.array([0.0, 0.05, 0.1, 0.2, 0.5, 1.0])
+
+
+@dataclass(frozen=True, eq=False)
+class Joined:
+    """A trace as one record: its segments one after the other, the cell idle between.
+
+    Attributes
+    ----------
+    time_s, current_a, voltage_v, charge_ah : (n,), no value missing in charge_ah
+    """
+
+    time_s: Column
+    current_a: Column
+    voltage_v: Column
+    charge_ah: Column
+
+
+@dataclass(frozen=True, eq=False)
+class Polarisation:
+    """What a dynamic record says of a cell.
+
+    Attributes
+    ----------
+    knots : (m,) share of the charge range, 0 at the lowest
+    ocv_v : (m,) V, between the branches if hysteresis was fitted or taken off before
+    r0_ohm : (len(OHMIC_KNOTS),) ohm
+    rc_ohm, rc_s : (2,) ohm, s
+    hysteresis_v : V, 0 where none was fitted
+    rmse_v : of the fit, within INTERIOR
+    left_out_v : rms on the blocks that were left out, within INTERIOR
+    n : samples
+    """
+
+    knots: Column
+    ocv_v: Column
+    r0_ohm: Column
+    rc_ohm: Column
+    rc_s: Column
+    hysteresis_v: float
+    rmse_v: float
+    left_out_v: float
+    n: int
+
+
+def joined(trace: Trace, cells_in_series: int) -> Joined:
+    """Return a trace as one record of one cell.
+
+    Raises
+    ------
+    EstimateError
+        It has no current or no voltage, or a current is missing: the charge is then
+        not known.
+    """
+    for name in ("current_a", "voltage_v"):
+        if not np.isfinite(trace.columns.get(name, np.empty(0))).any():
+            raise EstimateError(
+                f"{trace.unit_id}: the trace has no {name}",
+                "a cell model needs current and voltage over time",
+                (f"{name.partition('_')[0]}_missing",),
+            )
+    current = trace.column("current_a")
+    if not np.isfinite(current).all():
+        raise EstimateError(
+            f"{trace.unit_id}: {int((~np.isfinite(current)).sum())} currents are "
+            "missing",
+            "calibrate with a record without gaps",
+            ("sample_missing",),
+        )
+    step = np.diff(trace.time_s, prepend=trace.time_s[:1])
+    mean = 0.5 * (current + np.concatenate([current[:1], current[:-1]]))
+    step[trace.segment_start] = 0.0
+    return Joined(
+        np.ascontiguousarray(np.cumsum(step)),
+        current,
+        np.ascontiguousarray(trace.column("voltage_v") / cells_in_series),
+        np.cumsum(step * mean) / 3600.0,
+    )
+
+
+def fit(
+    record: Joined,
+    share: Column,
+    first: int,
+    stop: int,
+    beside: Column | None = None,
+) -> Polarisation:
+    """Fit a curve and an equivalent circuit to part of a record.
+
+    Parameters
+    ----------
+    record : the whole, so that what came before is in the RC elements
+    share : (n,) the axis of the curve, 0..1
+    first, stop : half-open range of samples that are fitted
+    beside : (n,) hysteresis as a share of its level, whose level is then fitted
+
+    Raises
+    ------
+    EstimateError
+        Fewer than 200 samples, or a current that never changes.
+    """
+    used = np.arange(first, stop)[np.isfinite(record.voltage_v[first:stop])]
+    if used.size > ROWS:
+        used = used[np.linspace(0, used.size - 1, ROWS).astype(int)]
+    if used.size < 200 or np.ptp(record.current_a[used]) < 1e-3:
+        raise EstimateError(
+            "too little of the record changes its current to tell resistance from "
+            "the open-circuit voltage",
+            "calibrate with a drive cycle or pulses",
+            ("dynamic_missing",),
+        )
+    knots = np.concatenate([np.arange(0.0, 0.1, 0.01), np.arange(0.1, 1.001, 0.02)])
+    x, y = share[used], record.voltage_v[used]
+    current = record.current_a[used]
+    fixed = np.hstack([_hats(x, knots), _hats(x, OHMIC_KNOTS) * current[:, None]])
+    if beside is not None:
+        fixed = np.hstack([fixed, beside[used, None]])
+    inside = (x > INTERIOR[0]) & (x < INTERIOR[1])
+    left = (record.time_s[used] // BLOCK_S).astype(int) % 3 == 2
+    best: tuple[float, float, float] | None = None
+    for fast, slow in product(FAST_S, SLOW_S):
+        columns = np.hstack([fixed, _relaxed(record, used, (fast, slow))])
+        found = _solve(columns[~left], y[~left], knots)
+        judged = inside & left if (inside & left).any() else inside
+        error = float(np.sqrt(np.mean((y - columns @ found)[judged] ** 2)))
+        if best is None or error < best[0]:
+            best = (error, fast, slow)
+    if best is None or not np.isfinite(best[0]):
+        raise EstimateError(
+            "the record cannot be fitted", "use another one", ("dynamic_missing",)
+        )
+    left_out, fast, slow = best
+    columns = np.hstack([fixed, _relaxed(record, used, (fast, slow))])
+    found = _solve(columns, y, knots)
+    residual = (y - columns @ found)[inside]
+    m = knots.size
+    r0 = found[m : m + OHMIC_KNOTS.size]
+    if not (np.median(r0) > 0):
+        raise EstimateError(
+            "the voltage falls where the current rises: its sign is wrong",
+            "state the sign of the current in a mapping",
+            ("wrong_sign",),
+        )
+    return Polarisation(
+        knots,
+        found[:m],
+        np.maximum(r0, 0.2 * float(np.median(r0))),
+        np.maximum(found[-2:], 0.0),
+        np.array([fast, slow]),
+        max(float(found[-3]), 0.0) if beside is not None else 0.0,
+        float(np.sqrt(np.mean(residual**2))) if residual.size else float("nan"),
+        left_out,
+        int(used.size),
+    )
+
+
+def _relaxed(record: Joined, used: IndexColumn, taus: tuple[float, ...]) -> Column:
+    from battlife.kernels.cell_filter import relaxed_current
+
+    n = record.time_s.size
+    columns: Column = np.column_stack(
+        [
+            relaxed_current(record.time_s, record.current_a, 0, n, tau)[used]
+            for tau in taus
+        ]
+    )
+    return columns
+
+
+def _hats(x: Column, knots: Column) -> Column:
+    """Return (n, m) hat functions, constant beyond the ends."""
+    eye = np.eye(knots.size)
+    columns: Column = np.column_stack([np.interp(x, knots, row) for row in eye])
+    return columns
+
+
+def _solve(columns: Column, y: Column, knots: Column) -> Column:
+    """Return the coefficients, the first ones smooth over the knots."""
+    m = knots.size
+    normal: Column = columns.T @ columns
+    weight = SMOOTHNESS * np.trace(normal[:m, :m]) / m / 100.0
+    second = np.diff(np.eye(m), 2, axis=0)
+    normal[:m, :m] += weight * second.T @ second
+    normal = normal + 1e-9 * np.trace(normal) / normal.shape[0] * np.eye(
+        normal.shape[0]
+    )
+    found: Column = np.asarray(np.linalg.solve(normal, columns.T @ y), np.float64)
+    return found

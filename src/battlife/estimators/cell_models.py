@@ -1,0 +1,372 @@
+"""Calibrate a cell: an OCV test and a dynamic test to the Model of a filter."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Final
+
+import numpy as np
+
+from battlife.errors import EstimateError
+from battlife.estimators._cell_fit import (
+    OHMIC_KNOTS,
+    Joined,
+    Polarisation,
+    fit,
+    joined,
+)
+from battlife.estimators._cell_model import (
+    ALIGNED,
+    HYSTERESIS_RATE,
+    LEAST_V,
+    METHODS,
+    REFERENCE_DEGC,
+    UNSEEN_GAP_V,
+    CellModel,
+    bare_curve,
+    cell_of,
+)
+from battlife.estimators._temperature import unit_temperature
+from battlife.model import Column, Pack, Trace
+from battlife.model.learned import Model
+from battlife.model.provenance import Source
+
+__all__ = [
+    "METHODS",
+    "CellFit",
+    "calibrate_cell_model",
+    "esc_cell_model",
+    "identified",
+]
+
+SOC: Final = np.linspace(0.0, 1.0, 201)
+"""State of charge of the curves of a model, steps of 0.5 %."""
+SLOW_RATE: Final = 1.0 / 8.0
+"""1/h; an OCV test runs at C/10 or slower."""
+
+
+@dataclass(frozen=True)
+class CellFit:
+    """How one record was described.
+
+    Attributes
+    ----------
+    unit : id of the trace
+    kind : "ocv" or "dynamic"
+    n_samples : samples fitted
+    temperature_degc : mean of the record, None if unknown
+    rmse_v : residual of the fit in V, 0 for an OCV test, which is taken as it is
+    half_rmse_v : rms in V on blocks that were left out
+    capacity_ah : between the lowest and the highest charge of the record
+    """
+
+    unit: str
+    kind: str
+    n_samples: int
+    temperature_degc: float | None
+    rmse_v: float
+    half_rmse_v: float
+    capacity_ah: float
+
+
+@dataclass(frozen=True, eq=False)
+class _Record:
+    trace: Trace
+    pack: Pack
+    whole: Joined
+    top: int
+    bottom: int
+    capacity_ah: float
+    degc: float | None
+    slow: bool
+
+
+def calibrate_cell_model(
+    units: Sequence[tuple[Trace, Pack]],
+    *,
+    estimator: str = "soc_ekf",
+    capacity_ah: float | None = None,
+    base: Model | None = None,
+    software: str = "",
+) -> tuple[Model, tuple[CellFit, ...]]:
+    """Make the model of one type of cell from its records.
+
+    Parameters
+    ----------
+    units : a dynamic test from full to empty and, where there is one, an OCV test
+        (one slow charge or discharge over the whole range), in any order
+    estimator : method it is for; all of METHODS take it
+    capacity_ah : Ah, overrules that of the records
+    base : a model of the same cell over temperature: gives the ratios of resistances
+        and capacities between temperatures and the entropy of the curve
+    software : battlife version
+
+    Raises
+    ------
+    EstimateError
+        No record from full to empty with a changing current; a wrong sign; a gap.
+    """
+    records = [_record(trace, pack) for trace, pack in units]
+    dynamic = next((r for r in records if not r.slow), None)
+    ocv = next((r for r in records if r.slow), None)
+    if dynamic is None:
+        raise EstimateError(
+            "none of the records is a dynamic test from full to empty",
+            "add a drive cycle or pulses that begin full",
+            ("dynamic_missing",),
+        )
+    capacity = capacity_ah or (ocv or dynamic).capacity_ah
+    share = 1.0 + (dynamic.whole.charge_ah - dynamic.whole.charge_ah[dynamic.top]) / (
+        capacity
+    )
+    found, gap = _fitted(dynamic, ocv, share, capacity)
+    based = cell_of(base) if base is not None else None
+    cell = _cell(found, gap, dynamic, ocv, capacity, based)
+    fits = tuple(_fit_of(r, found) for r in records)
+    sources = tuple(s for t, _ in units for s in t.provenance.sources)
+    sources += base.sources if base is not None else ()
+    return cell.to_model(estimator, sources, software), fits
+
+
+def _record(trace: Trace, pack: Pack) -> _Record:
+    whole = joined(trace, pack.cells_in_series or 1)
+    charge = whole.charge_ah
+    if charge.size < 200 or np.ptp(charge) <= 0:
+        raise EstimateError(
+            f"{trace.unit_id}: too short for a cell model",
+            "it takes a record from full to empty",
+            ("too_short",),
+        )
+    # The deepest discharge: what a record does before and after it is not its test.
+    drop = np.maximum.accumulate(charge) - charge
+    bottom = int(drop.argmax())
+    top = int(charge[: bottom + 1].argmax())
+    loaded = np.abs(whole.current_a) > 0.01 * np.abs(whole.current_a).max()
+    rate = float(np.median(np.abs(whole.current_a[loaded]))) / float(np.ptp(charge))
+    slow = rate < SLOW_RATE
+    if slow and charge[-1] > charge[0]:
+        top, bottom = int(charge.argmax()), int(charge.argmin())
+    capacity = float(charge[top] - charge[bottom])
+    # What a record charges beyond its beginning is no part of its discharge.
+    if not slow and capacity < 0.7 * float(np.ptp(charge)):
+        raise EstimateError(
+            f"{trace.unit_id}: does not run from full to empty",
+            "a dynamic test begins with a full cell and ends with an empty one",
+            ("ocv_range_missing",),
+        )
+    degc = unit_temperature(trace)
+    if degc is None:
+        degc = trace.columns.get("ambient_temperature_degc")
+    known = degc[np.isfinite(degc)] if degc is not None else np.empty(0)
+    mean = float(known.mean()) if known.size else pack.test_degc
+    return _Record(trace, pack, whole, top, bottom, capacity, mean, slow)
+
+
+def _fit_of(record: _Record, found: Polarisation) -> CellFit:
+    return CellFit(
+        record.trace.unit_id,
+        "ocv" if record.slow else "dynamic",
+        record.trace.n_samples if record.slow else found.n,
+        record.degc,
+        0.0 if record.slow else found.rmse_v,
+        0.0 if record.slow else found.left_out_v,
+        record.capacity_ah,
+    )
+
+
+def _fitted(
+    dynamic: _Record, ocv: _Record | None, share: Column, capacity_ah: float
+) -> tuple[Polarisation, Column]:
+    """Return the fit of the dynamic test, and (m,) V half the gap of the branches.
+
+    The gap comes from the OCV test, which runs along one branch, against the other
+    one that the dynamic test shows; without it, from the loops of the dynamic test.
+    """
+    from battlife.kernels.cell_filter import hysteresis_share
+
+    whole = dynamic.whole
+    beside = hysteresis_share(whole.charge_ah, HYSTERESIS_RATE / capacity_ah, 0.0)
+    part = (dynamic.top, dynamic.bottom + 1)
+    if ocv is None:
+        found = fit(whole, share, *part, beside)
+        return found, np.full(SOC.size, found.hysteresis_v)
+    first = fit(whole, share, *part)
+    branch = np.interp(SOC, first.knots, first.ocv_v)
+    gap = _half_gap(SOC, branch, first, ocv)
+    bare = whole.voltage_v - np.interp(share, SOC, gap) * beside
+    return fit(replace(whole, voltage_v=bare), share, *part), gap
+
+
+def _cell(
+    found: Polarisation,
+    gap: Column,
+    dynamic: _Record,
+    ocv: _Record | None,
+    capacity_ah: float,
+    base: CellModel | None,
+) -> CellModel:
+    soc = SOC
+    shape0 = float(np.interp(0.5, OHMIC_KNOTS, found.r0_ohm))
+    degc = dynamic.degc if dynamic.degc is not None else REFERENCE_DEGC
+    unseen = 0.0 if ocv is not None else UNSEEN_GAP_V
+    middle = np.maximum.accumulate(np.interp(soc, found.knots, found.ocv_v))
+    slope = np.gradient(middle, soc)
+    level = float(np.median(gap))
+    error = np.sqrt(
+        max(found.left_out_v, LEAST_V) ** 2 + unseen**2 + (ALIGNED * slope) ** 2
+    )
+    one = np.ones(1)
+    records = [r for r in (dynamic, ocv) if r is not None]
+    made = CellModel(
+        soc=soc,
+        ocv_v=middle,
+        ocv_v_per_k=np.zeros(soc.size) if base is None else _like(base, soc),
+        gap_shape=gap / level if level > 0 else np.zeros(soc.size),
+        r0_shape=np.interp(soc, OHMIC_KNOTS, found.r0_ohm) / shape0,
+        error_v=error,
+        temperature_degc=degc * one,
+        r0_ohm=shape0 * one,
+        rc_ohm=found.rc_ohm[None],
+        rc_s=found.rc_s[None],
+        hysteresis_v=level * one,
+        hysteresis_rate=HYSTERESIS_RATE * one,
+        capacity_ah=capacity_ah * one,
+        efficiency=one if base is None else np.array([base.at(degc).efficiency]),
+        range_v=(
+            float(min(np.nanmin(r.whole.voltage_v) for r in records)),
+            float(max(np.nanmax(r.whole.voltage_v) for r in records)),
+        ),
+        chemistry=dynamic.pack.chemistry or (base.chemistry if base else ""),
+    )
+    return made if base is None else _over_temperature(made, base, degc)
+
+
+def _like(base: CellModel, soc: Column) -> Column:
+    values: Column = np.interp(soc, base.soc, base.ocv_v_per_k)
+    return values
+
+
+def _half_gap(soc: Column, branch: Column, found: Polarisation, ocv: _Record) -> Column:
+    """Return (m,) V, half the gap between the slow charge and the dynamic branch."""
+    ends = sorted((ocv.top, ocv.bottom))
+    part = slice(ends[0], ends[1] + 1)
+    charge = ocv.whole.charge_ah[part]
+    share = (charge - charge.min()) / np.ptp(charge)
+    r0 = np.interp(share, OHMIC_KNOTS, found.r0_ohm) + found.rc_ohm.sum()
+    bare = ocv.whole.voltage_v[part] - ocv.whole.current_a[part] * r0
+    good = np.isfinite(bare)
+    order = np.argsort(share[good], kind="stable")
+    other = np.interp(soc, share[good][order], bare[good][order])
+    half = np.clip(0.5 * (other - branch), 0.0, None)
+    inner = (soc > 0.1) & (soc < 0.9)
+    # Beyond, what is apart is the alignment of a steep curve, not hysteresis.
+    edge = np.interp(soc, soc[inner], half[inner])
+    window = np.ones(11) / 11.0
+    smooth: Column = np.convolve(np.pad(edge, 5, mode="edge"), window, mode="valid")
+    return smooth
+
+
+def _over_temperature(made: CellModel, base: CellModel, degc: float) -> CellModel:
+    """Return `made`, measured at one temperature, over those of `base`."""
+    here = base.at(degc)
+    known = base.temperature_degc
+    ratios = []
+    shape_middle = here.curves.shape[1] // 2
+    total = float(here.curves[2, shape_middle]) + sum(r for r, _ in here.rc)
+    for t in known:
+        there = base.at(float(t))
+        ratios.append(
+            (float(there.curves[2, shape_middle]) + sum(r for r, _ in there.rc)) / total
+        )
+    ratio = np.array(ratios)
+    scale = made.capacity_ah[0] / here.capacity_ah
+    return replace(
+        made,
+        temperature_degc=known,
+        r0_ohm=made.r0_ohm[0] * ratio,
+        rc_ohm=made.rc_ohm[0] * ratio[:, None],
+        rc_s=np.repeat(made.rc_s, known.size, axis=0),
+        hysteresis_v=np.repeat(made.hysteresis_v, known.size),
+        hysteresis_rate=np.repeat(made.hysteresis_rate, known.size),
+        capacity_ah=base.capacity_ah * scale,
+        efficiency=base.efficiency,
+    )
+
+
+def esc_cell_model(
+    numbers: Mapping[str, Column], source: Source, software: str = ""
+) -> Model:
+    """Return the Model of an ESC model's numbers.
+
+    Parameters
+    ----------
+    numbers : arrays by their names in the file: SOC, OCV0, OCVrel (m,); temps, QParam,
+        etaParam, GParam, MParam, M0Param, R0Param, RParam, RCParam (k,)
+    source : the file they were read from
+
+    Raises
+    ------
+    InputError
+        They do not describe a cell.
+    """
+    soc = numbers["SOC"]
+    ocv = numbers["OCV0"] + REFERENCE_DEGC * numbers["OCVrel"]
+    slope = np.gradient(ocv, soc)
+    one = np.ones(soc.size)
+    cell = CellModel(
+        soc=soc,
+        ocv_v=ocv,
+        ocv_v_per_k=numbers["OCVrel"],
+        gap_shape=one,
+        r0_shape=one,
+        error_v=np.hypot(LEAST_V, ALIGNED * slope),
+        temperature_degc=numbers["temps"],
+        r0_ohm=np.abs(numbers["R0Param"]),
+        rc_ohm=np.abs(numbers["RParam"])[:, None],
+        rc_s=np.abs(numbers["RCParam"])[:, None],
+        hysteresis_v=np.abs(numbers["MParam"]) + np.abs(numbers["M0Param"]),
+        hysteresis_rate=np.clip(numbers["GParam"], 5.0, 250.0),
+        capacity_ah=numbers["QParam"],
+        efficiency=np.clip(numbers["etaParam"], 0.5, 1.0),
+        range_v=(float(ocv.min()), float(ocv.max())),
+    )
+    return cell.to_model("soc_ekf", (source,), software)
+
+
+def identified(
+    trace: Trace,
+    pack: Pack,
+    span: slice,
+    soc: Column,
+    ocv_v: Column,
+    capacity_ah: float,
+) -> CellModel:
+    """Return a cell of a known curve whose resistances the record itself gives.
+
+    The charge passed, not the state of charge, is the axis of the fit, so nothing of
+    where on the curve the record lies goes into the resistances.
+
+    Parameters
+    ----------
+    soc, ocv_v : (m,) the curve, in V of one cell
+    capacity_ah : Ah
+
+    Raises
+    ------
+    EstimateError
+        The current is missing, or changes too little to tell.
+    """
+    whole = joined(trace, pack.cells_in_series or 1)
+    charge = whole.charge_ah
+    part = charge[span]
+    share = (charge - part.min()) / max(float(np.ptp(part)), 1e-9)
+    found = fit(whole, share, span.start, span.stop)
+    bare = bare_curve(soc, ocv_v)
+    level = max(found.left_out_v, LEAST_V)
+    return replace(
+        bare,
+        error_v=np.sqrt(bare.error_v**2 + level**2 - LEAST_V**2),
+        r0_ohm=np.array([float(np.median(found.r0_ohm))]),
+        rc_ohm=found.rc_ohm[None],
+        rc_s=found.rc_s[None],
+        capacity_ah=np.array([capacity_ah]),
+    )

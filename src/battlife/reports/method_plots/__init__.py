@@ -26,6 +26,7 @@ METHOD_PLOTS: Final[Mapping[str, str]] = types.MappingProxyType(
     {
         "ecm": "battlife.reports.method_plots.ecm",
         "eis": "battlife.reports.method_plots.eis",
+        "power": "battlife.reports.method_plots.power",
         "knee": "battlife.reports.method_plots.knee",
         "self_discharge": "battlife.reports.method_plots.self_discharge",
         "spread": "battlife.reports.method_plots.spread",

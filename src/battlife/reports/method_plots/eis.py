@@ -59,7 +59,8 @@ def draw(figure: "Figure", trace: Trace, results: Results) -> None:
     nyquist.set_aspect("equal", adjustable="datalim")
     nyquist.set_xlabel(f"Re Z / {unit}")
     nyquist.set_ylabel(f"−Im Z / {unit} (capacitive up)")
-    nyquist.legend(frameon=False, fontsize="small")
+    if shown:
+        nyquist.legend(frameon=False, fontsize="small")
     nyquist.set_title("Points measured, line fitted", size=9)
     bode.set_xlabel("Frequency / Hz")
     bode.set_ylabel(f"|Z| / {unit} (dots, line)")

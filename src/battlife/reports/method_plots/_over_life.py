@@ -151,7 +151,7 @@ def _draw_places(
             color=_NAMED[k % FEW],
             label=f"peak {number}",
         )
-    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
     axes.set_xlabel("half-cycle")
     axes.set_ylabel(axis.place_label)
     axes.legend(

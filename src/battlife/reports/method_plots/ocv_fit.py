@@ -114,7 +114,7 @@ def _draw_losses(axes: "Axes", estimates: Sequence[Estimate]) -> None:
             label=label,
         )
     axes.axhline(0.0, color="#9aa5af", lw=0.6)
-    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
     last = [e.cycle or 0 for e in estimates]
     axes.set_xlim(min(last) - 0.6, max(last) + 0.6)
     axes.set_xlabel("half-cycle")

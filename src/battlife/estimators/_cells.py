@@ -122,7 +122,7 @@ def departures(trace: Trace, *, with_time: bool) -> Departures:
     current = _current(trace, span)
     charge = cumulative_charge(time, current, 0, time.size)
     pack, slope = _pack(time, current, charge, median)
-    if "current" in pack and pack["current"][0] < -3.0 * pack["current"][1]:
+    if "current" in pack and pack["current"][0] < 0.0:
         raise EstimateError(
             f"{trace.unit_id}: the voltage falls while the current charges",
             "is the sign of the current right? positive charges",
@@ -233,9 +233,17 @@ def _pack(
     return pack, course
 
 
-def _varies(column: Column) -> bool:
-    seen = column[np.isfinite(column)]
-    return bool(seen.size) and float(np.ptp(seen)) > 1e-9 * float(np.abs(seen).max())
+def _varies(current: Column) -> bool:
+    """Say whether a current loads the pack for FEWEST samples, and not always alike.
+
+    An ammeter that flickers by a step at rest is no load.
+    """
+    seen = np.abs(current[np.isfinite(current)])
+    largest = float(seen.max(initial=0.0))
+    loaded = int(np.count_nonzero(seen > 0.5 * largest))
+    steps = np.unique(seen[seen > 0.0])
+    flicker = steps.size < 2 and loaded < 0.05 * seen.size
+    return largest > 0.0 and FEWEST <= loaded and not flicker
 
 
 def _centred(causes: Mapping[str, Column]) -> dict[str, Column]:

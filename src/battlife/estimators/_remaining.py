@@ -106,7 +106,9 @@ def _by_model(values: Column, threshold: float, pack: Pack, model: Model) -> Rem
     if not low_t - 1e-9 <= threshold <= high_t + 1e-9:
         return Remaining("threshold_outside_model")
     declared = str(model.attribute("chemistry"))
-    if declared and pack.chemistry and declared.upper() != pack.chemistry.upper():
+    if declared and not pack.chemistry:
+        return Remaining("type_not_declared")
+    if declared and declared.upper() != pack.chemistry.upper():
         return Remaining("other_type_than_model")
     rated = model.array("nominal_ah").item()
     if abs((pack.nominal_ah or rated) / rated - 1.0) > SAME_NOMINAL:

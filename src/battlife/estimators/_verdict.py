@@ -155,11 +155,11 @@ def judge(numbers: Numbers) -> Verdict:
     }
     if numbers.n_parallel > 1:
         odds["string_lost"] = _strings(numbers, scatter, healthy) + either
+    # What rests on a number that nobody has is no explanation; where only the capacity
+    # is not known, a resistance alone may be of an aged cell or a lost string.
     unknown = ~np.isfinite(numbers.capacity)
-    # What rests on a number that nobody has is no explanation.
-    for kind in ("weak_capacity", "aged", "string_lost"):
-        if kind in odds:
-            odds[kind] = np.where(unknown, -np.inf, odds[kind])
+    odds["weak_capacity"] = np.where(unknown, -np.inf, odds["weak_capacity"])
+    odds["aged"] = np.where(unknown, up + either, odds["aged"])
     for kind in ("high_resistance", "aged", "string_lost"):
         if kind in odds:
             odds[kind] = np.where(np.isfinite(numbers.resistance), odds[kind], -np.inf)
@@ -260,9 +260,9 @@ def _strings(
     """
     p = numbers.n_parallel
     logs = []
-    known = np.isfinite(numbers.resistance) & np.isfinite(numbers.capacity)
-    if not known.any():
-        return np.full(known.size, -np.inf)
+    if not np.isfinite(numbers.resistance).any():
+        return np.full(numbers.resistance.size, -np.inf)
+    told = np.isfinite(numbers.capacity)
     for m in range(1, p):
         step = float(np.log((p - m) / p))
         r = _normal(
@@ -271,7 +271,9 @@ def _strings(
             np.hypot(scatter["resistance"], numbers.u_resistance),
         )
         wide = np.hypot(scatter["capacity"], numbers.u_capacity)
+        wide = np.where(told, wide, 1.0)
         c = _normal(numbers.capacity, step, np.hypot(wide, LINEAR * step))
-        logs.append(r + c - healthy["resistance"] - healthy["capacity"])
+        by_charge = np.where(told, c - healthy["capacity"], 0.0)
+        logs.append(r - healthy["resistance"] + by_charge)
     result: Column = np.logaddexp.reduce(logs, axis=0) - np.log(p - 1)
     return result

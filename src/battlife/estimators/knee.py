@@ -128,7 +128,7 @@ class RemainingLife:
             reasons = ("uncertainty_unknown",)
         if left.refused:
             reasons += (left.refused,)
-        elif not (pack.chemistry and self.model and self.model.attribute("chemistry")):
+        elif self.model and not self.model.attribute("chemistry"):
             reasons += ("type_not_verified",)
         return (self._estimate(trace, reasons, measurements, conditions, last),)
 

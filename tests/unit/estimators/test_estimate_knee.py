@@ -21,6 +21,8 @@ from battlife.estimators.trajectories import calibrate_trajectories, crossing_cy
 from battlife.model import Pack
 from estimator_samples import PACK
 
+PACK_NMC = Pack("x", nominal_ah=2.0, chemistry="NMC")
+
 
 def lot(n: int, seed: int = 0) -> dict[str, Trajectory]:
     """Return cells that fade by a power of the cycle, each at its own pace."""
@@ -99,7 +101,7 @@ def test_a_model_survives_its_file_and_answers_the_same(model):
     again = decode_model(encode_model(model))
     assert again.sha256 == model.sha256
     seen = without_outliers(lot(1, seed=9)["c00"].until(120.0))
-    pack = Pack("x", nominal_ah=2.0)
+    pack = Pack("x", nominal_ah=2.0, chemistry="NMC")
     past = past_of(seen, 2.0)
     assert remaining(past, 0.8, pack, again) == remaining(past, 0.8, pack, model)
 
@@ -107,7 +109,8 @@ def test_a_model_survives_its_file_and_answers_the_same(model):
 @pytest.mark.parametrize(
     ("pack", "threshold", "reason"),
     [
-        (Pack("x", nominal_ah=1.1), 0.8, "other_type_than_model"),
+        (Pack("x", nominal_ah=1.1, chemistry="NMC"), 0.8, "other_type_than_model"),
+        (Pack("x", nominal_ah=2.0), 0.8, "type_not_declared"),
         (Pack("x", nominal_ah=2.0, chemistry="LFP"), 0.8, "other_type_than_model"),
         (Pack("x", nominal_ah=2.0), 0.3, "threshold_outside_model"),
         (Pack("x", nominal_ah=2.0), 0.99, "threshold_passed"),
@@ -121,7 +124,7 @@ def test_what_the_model_does_not_know_is_refused(model, pack, threshold, reason)
 def test_a_history_unlike_the_lot_is_refused(model):
     cycle = np.arange(0.0, 40000.0, 100.0)
     slow = Trajectory(cycle, 2.0 * (1.0 - 3e-7 * cycle))
-    found = remaining(past_of(slow, 2.0), 0.8, Pack("x", nominal_ah=2.0), model)
+    found = remaining(past_of(slow, 2.0), 0.8, PACK_NMC, model)
     assert found.refused == "outside_training_domain"
 
 
@@ -140,8 +143,9 @@ def test_an_estimate_at_a_cycle_is_that_of_the_record_cut_there(model):
     whole = knee_samples.fading(capacities)
     part = knee_samples.fading(capacities[:14])
     method = RemainingLife(threshold=0.7, model=model)
-    (then,) = replace(method, at_cycle=13).estimate(whole, PACK)
-    (alone,) = method.estimate(part, PACK)
+    pack = replace(PACK, chemistry="NMC")
+    (then,) = replace(method, at_cycle=13).estimate(whole, pack)
+    (alone,) = method.estimate(part, pack)
     assert then.measurements == alone.measurements
     assert then.conditions == alone.conditions
     assert then.cycle == alone.cycle == 13

@@ -38,7 +38,7 @@ CANDIDATES: Final = (
 )
 """Circuits of a cell, simple ones first: the ohmic resistance, one to three arcs,
 diffusion (W) or a blocking end (CPE). Each is tried with an inductance in front where
-the spectrum is inductive at its highest frequencies."""
+the spectrum is inductive at its highest frequencies, and the best one both ways."""
 DETERMINED: Final = 0.5
 """Largest standard uncertainty of the logarithm of a parameter that still counts as
 determined: a factor of 1.65 either way."""
@@ -144,7 +144,17 @@ def best_fit(
             fits.append(found)
             if found.rms <= noise:
                 break
-    return min(fits, key=lambda f: f.bic) if fits else None
+    if not fits:
+        return None
+    best = min(fits, key=lambda f: f.bic)
+    if len(circuits) == 1:
+        return best
+    # Too small to turn the spectrum inductive, an inductance still bends its top.
+    other = best.elements[1:] if best.elements[0] == "L" else ("L", *best.elements)
+    found = fit(omega, re, im, other, arcs)
+    if found is not None and found.bic < best.bic and not found.undetermined():
+        return found
+    return best
 
 
 def fit(

@@ -21,6 +21,8 @@ FEWEST_DECADES: Final = 2.0
 INDUCTIVE: Final = 0.002
 """An imaginary part counts as inductive from this share of the magnitude: analysers
 state 0.1 to 0.3 % on a cell."""
+DRIFTED: Final = 0.01
+"""From this share the sign of the imaginary part is no noise."""
 PER_DECADE: Final = 3.0
 """Relaxations per decade of frequency at least: with fewer the test of Schoenleber
 stops at random on a spectrum with a narrow arc, and the misfit of the description is
@@ -95,8 +97,8 @@ class Sweep:
         reasons: tuple[str, ...] = ()
         if (self.re <= 0.0).any():
             reasons += ("negative_real_part",)
-        inductive = np.flatnonzero(self.im > INDUCTIVE * self.size)
-        capacitive = np.flatnonzero(self.im < -INDUCTIVE * self.size)
+        inductive = np.flatnonzero(self.im > DRIFTED * self.size)
+        capacitive = np.flatnonzero(self.im < -DRIFTED * self.size)
         # A cell is inductive above the frequencies at which it is capacitive; the
         # other way round the sign of the imaginary part is wrong, or the cell drifted.
         if inductive.size and (not capacitive.size or inductive[-1] > capacitive[-1]):

@@ -79,6 +79,35 @@ def test_the_uncertainty_holds_in_a_monte_carlo():
         assert abs(np.mean(pull)) < 0.5, name
 
 
+def test_the_chosen_circuit_and_its_uncertainty_hold():
+    """Of 60 cells with one or two arcs, with and without diffusion."""
+    rng = np.random.default_rng(3)
+    w = 2 * np.pi * FREQUENCY_HZ
+    held, right = [], []
+    for k in range(60):
+        ohm, fast = rng.uniform(0.01, 0.03), 10 ** rng.uniform(-3.5, -2)
+        slow = fast * 10 ** rng.uniform(1.2, 2)
+        arcs, sigma = 1 + k % 2, rng.uniform(0.001, 0.004) * (k % 4 < 2)
+        z = ohm + 1e-8j * w + sigma * (1 - 1j) / np.sqrt(w)
+        total = 0.0
+        for tau in (fast, slow)[:arcs]:
+            arc = rng.uniform(0.005, 0.02)
+            z = z + arc / (1 + (1j * w * tau) ** rng.uniform(0.7, 0.95))
+            total += arc
+        noise = rng.standard_normal(w.size) + 1j * rng.standard_normal(w.size)
+        found = one(spectrum_trace(z + 1e-3 * np.abs(z) * noise))
+        text = "L-R" + "-ZARC" * arcs + "-W" * (sigma > 0)
+        right.append(found.conditions["circuit"] == text)
+        for name, truth in (
+            ("ohmic_resistance_ohm", ohm),
+            ("polarisation_resistance_ohm", total),
+        ):
+            m = found.measurements[name]
+            held.append(abs(m.value - truth) <= 2 * m.uncertainty)
+    assert np.mean(right) > 0.9
+    assert np.mean(held) > 0.9
+
+
 def test_the_gain_of_the_analyser_adds_to_resistances_only():
     bare = one(spectrum_trace()).measurements
     with_gain = one(spectrum_trace(), gain_relative=0.01).measurements

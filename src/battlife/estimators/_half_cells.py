@@ -98,7 +98,10 @@ def read_curve(path: str) -> tuple[Column, Column, str, str]:
     if not lines:
         raise InputError(f"{path}: empty", "a curve needs two columns of numbers")
     mark = next((m for m in ";\t" if m in lines[0]), ",")
-    rows = list(csv.reader(io.StringIO("\n".join(lines)), delimiter=mark))
+    try:
+        rows = list(csv.reader(io.StringIO("\n".join(lines)), delimiter=mark))
+    except csv.Error as error:
+        raise InputError(f"{path}: not readable as a curve: {error}") from error
     names = [name.strip().lower() for name in rows[0]]
     kind = "stoichiometry"
     at_axis, at_volt = 0, 1

@@ -211,8 +211,11 @@ def test_a_file_says_what_its_axis_is(tmp_path):
         b"soc,V\n" + b"".join(b"%f,%f\n" % (k / 60, 99.0 - k) for k in range(60)),
         b"soc,V\n" + b"".join(b"%f,%f\n" % (k / 60, 4 - k % 2) for k in range(60)),
         b"soc,V\n" + b"nan,nan\n" * 60,
+        b"soc,V\n" + b"1" * 200_000 + b",3.7\n",
+        b",,,\n" * 60,
     ],
-    ids=["empty", "binary", "names", "one", "axis", "volts", "zigzag", "nan"],
+    ids=["empty", "binary", "names", "one", "axis", "volts", "zigzag", "nan"]
+    + ["field", "blank"],
 )
 def test_a_bad_file_is_named(tmp_path, content):
     path = tmp_path / "curve.csv"

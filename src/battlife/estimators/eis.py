@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from battlife.errors import EstimateError, InputError
-from battlife.estimators._circuits import ARCS, CANDIDATES, Fit, best_fit, parse
+from battlife.estimators._circuits import CANDIDATES, Fit, best_fit, parse
 from battlife.estimators._spectra import (
     ENOUGH,
     LEAST_NOISE,
@@ -25,6 +25,7 @@ from battlife.estimators._spectra import (
     consistency,
     relaxations,
 )
+from battlife.estimators._spectrum_values import Values, of_circuit, without_circuit
 from battlife.estimators._temperature import unit_temperature
 from battlife.estimators._uncertainty import Sensor, root_sum
 from battlife.estimators._window import scalar
@@ -37,15 +38,6 @@ if TYPE_CHECKING:
 
 METHOD: Final = "eis"
 VERSION: Final = "1"
-AC_HZ: Final = 1000.0
-"""The frequency of the a.c. resistance of IEC 61960-3, 7.7.2."""
-UNITS: Final = {
-    "R": ("ohmic_resistance_ohm", "ohm"),
-    "L": ("inductance_h", "H"),
-    "C": ("series_capacitance_f", "F"),
-    "W": ("warburg_ohm_per_sqrt_s", "ohm/s^0.5"),
-    "CPE": ("series_cpe_s_pow_alpha_per_ohm", "s^alpha/ohm"),
-}
 RULE: Final = (
     "linear Kramers-Kronig test; circuit by relative least squares, chosen by the "
     "Bayesian information criterion; arcs counted from fast to slow, the slowest whose "
@@ -197,91 +189,13 @@ class ImpedanceSpectrum:
     def _measured(
         self, pack: Pack, sweep: Sweep, test: Consistency, spread: Relaxations
     ) -> tuple[dict[str, Measurement], tuple[str, ...], dict[str, "Scalar"]]:
-        gain = self._gain(pack)
-        found: list[Measurement] = []
-
-        def add(name: str, value: float, u: float, unit: str, scales: bool) -> None:
-            """Keep a value; what scales with the impedance has the analyser's gain."""
-            if not (math.isfinite(value) and math.isfinite(u)):
-                return
-            total = (
-                root_sum(u, gain * value if scales else 0.0)
-                if gain is not None
-                else None
-            )
-            found.append(Measurement(name, value, total, unit))
-
-        at_1khz = sweep.at(sweep.size, AC_HZ)
-        add("ac_resistance_1khz_ohm", at_1khz, test.noise * at_1khz, "ohm", True)
-        crossing, crossing_hz = sweep.crossing()
-        add("real_axis_crossing_ohm", crossing, test.noise * crossing, "ohm", True)
+        values = Values(self._gain(pack))
+        conditions = without_circuit(sweep, test.noise, values)
         fit = self._fit(sweep, test, spread)
         if fit is None:
-            return (
-                {m.name: m for m in found},
-                ("no_circuit_fits",),
-                {"real_axis_crossing_hz": scalar(crossing_hz)},
-            )
-        spreads = np.sqrt(np.diag(fit.covariance))
-        arcs: list[tuple[int, str]] = []
-        for element, at in zip(fit.elements, fit.places, strict=True):
-            if element in ARCS:
-                arcs.append((at, element))
-                continue
-            value = float(fit.values[at])
-            name, unit = UNITS[element]
-            # The Q of a constant phase element and C go with 1/Z: the same share.
-            add(name, value, value * float(spreads[at]), unit, True)
-        arcs.sort(key=lambda arc: float(fit.values[arc[0] + 1]))
-        arc_places = [at for at, _ in arcs]
-        exponents = {
-            f"arc{k}_exponent": float(fit.values[at + 2])
-            for k, (at, element) in enumerate(arcs, 1)
-            if element == "ZARC"
-        }
-        for k, at in enumerate(arc_places, 1):
-            ohm, tau = (float(v) for v in fit.values[at : at + 2])
-            u_ohm, u_tau = ohm * float(spreads[at]), tau * float(spreads[at + 1])
-            add(f"arc{k}_resistance_ohm", ohm, u_ohm, "ohm", True)
-            add(f"arc{k}_time_constant_s", tau, u_tau, "s", False)
-            top_hz = 1.0 / (2.0 * math.pi * tau)
-            add(f"arc{k}_top_hz", top_hz, top_hz * float(spreads[at + 1]), "Hz", False)
-        inside = [
-            at
-            for at in arc_places
-            if sweep.covers(1.0 / (2.0 * math.pi * float(fit.values[at + 1])))
-        ]
-        if inside:
-            last = inside[-1]
-            ohm = float(fit.values[last])
-            add(
-                "charge_transfer_resistance_ohm",
-                ohm,
-                ohm * float(spreads[last]),
-                "ohm",
-                True,
-            )
-            each = np.zeros(fit.values.size)
-            each[inside] = fit.values[inside]
-            total = float(each.sum())
-            u_total = math.sqrt(max(float(each @ fit.covariance @ each), 0.0))
-            add("polarisation_resistance_ohm", total, u_total, "ohm", True)
-        remarks: tuple[str, ...] = ()
-        if fit.undetermined():
-            remarks += ("parameter_undetermined",)
-        if len(inside) < len(arc_places):
-            remarks += ("arc_outside_sweep",)
-        return (
-            {m.name: m for m in found},
-            remarks,
-            {
-                "real_axis_crossing_hz": scalar(crossing_hz),
-                "circuit": fit.text,
-                "fit_rms": fit.rms,
-                "fit_bic": fit.bic,
-                **exponents,
-            },
-        )
+            return values.found, ("no_circuit_fits",), conditions
+        remarks, more = of_circuit(fit, sweep, values)
+        return values.found, remarks, conditions | more
 
     def _gain(self, pack: Pack) -> float | None:
         if self.gain_relative is not None:

@@ -65,6 +65,9 @@ def respond(
     endless = not tau_s < np.inf
     x = 0.0
     d = 0.0
+    before = -1.0
+    share = 0.0
+    kept = 1.0
     answer[0] = 0.0
     slope[0] = 0.0
     for k in range(1, m):
@@ -86,8 +89,10 @@ def respond(
             if endless:
                 x += i * span
                 continue
-            share = span / tau_s
-            kept = np.exp(-share)
+            if span != before:  # most samples are evenly spaced
+                before = span
+                share = span / tau_s
+                kept = np.exp(-share)
             d = kept * d + kept * share * (x - i)
             x = i + kept * (x - i)
         answer[k] = x

@@ -23,8 +23,8 @@ PACK = Pack("cell", nominal_ah=1.0)
 LIFE = (
     "Remaining life. Capacities as fractions of nominal (LSD 2.0 Ah, CALCE 1.1 Ah, "
     "NASA 2.0 Ah). At 25, 50, 75 and 90 % of the true life to a threshold an estimate "
-    "sees the cycles so far alone. LSD: 42 cells, 14 folds of three whole cells left out; "
-    "CALCE and NASA: each cell left out of a lot of all others of the three sets. "
+    "sees the cycles so far alone. LSD: 42 cells, 14 folds of three whole cells left "
+    "out; CALCE and NASA: each cell left out of a lot of all others of the three sets. "
     "Penalty, interval and domain come from leaving cells of the training lot out. "
     "Error: mean of |foretold - true| over true life (both capped at twice the life). "
     "Baseline: a line through the last quarter of the capacities, at least five."
@@ -173,7 +173,8 @@ def life_rows(shared):
             kind = "CALCE" if name.startswith("CS2") else "NASA"
             foreign.setdefault(kind, []).extend(asked(name, trajectory, model))
     for kind, part in foreign.items():
-        found.append(row(part, kind, "mixed lot", target))
+        why = "A lot of other cells promises nothing for a cell of another kind."
+        found.append(row(part, kind, "mixed lot", target) | {"why": why})
     found[-1]["note"] = (
         "CALCE and NASA have two and five cells of their own, under different loads "
         "and temperatures: no lot. Their figures show what a foreign lot is worth; in "

@@ -12,6 +12,8 @@ from battlife.kernels._jit import F8, F8_2D, float64, int64, kernel
 
 Floats = npt.NDArray[np.float64]
 
+_CHUNK = 256  # samples; a chunk of a few columns and one cell fits the first cache
+
 
 @kernel(float64[::1](F8_2D))
 def cell_median(cell_voltage_v: Floats) -> Floats:
@@ -28,18 +30,30 @@ def cell_median(cell_voltage_v: Floats) -> Floats:
     cells, n = cell_voltage_v.shape
     result = np.full(n, np.nan)
     held = np.empty(cells)
+    # Cells keep their order from sample to sample, so that sorting by insertion in the
+    # order of the sample before has little to do.
+    order = np.arange(cells)
+    sorted_cells = np.empty(cells, dtype=np.int64)
     for k in range(n):
         count = 0
-        for c in range(cells):
+        missing = cells
+        for position in range(cells):
+            c = order[position]
             v = cell_voltage_v[c, k]
             if v != v:
+                missing -= 1
+                sorted_cells[missing] = c
                 continue
             at = count
             while at > 0 and held[at - 1] > v:
                 held[at] = held[at - 1]
+                sorted_cells[at] = sorted_cells[at - 1]
                 at -= 1
             held[at] = v
+            sorted_cells[at] = c
             count += 1
+        for position in range(cells):
+            order[position] = sorted_cells[position]
         if count == 0 or 2 * count < cells:
             continue
         half = count // 2
@@ -48,6 +62,24 @@ def cell_median(cell_voltage_v: Floats) -> Floats:
         else:
             result[k] = 0.5 * (held[half - 1] + held[half])
     return result
+
+
+@kernel(float64(F8, int64, F8, int64))
+def _dot(column: Floats, begin: int, away: Floats, size: int) -> float:
+    """Return the sum of products of column[begin:begin + size] and away[:size].
+
+    Four running sums let the processor add side by side in a fixed order.
+    """
+    a = b = c = d = 0.0
+    whole = 4 * (size // 4)
+    for k in range(0, whole, 4):
+        a += column[begin + k] * away[k]
+        b += column[begin + k + 1] * away[k + 1]
+        c += column[begin + k + 2] * away[k + 2]
+        d += column[begin + k + 3] * away[k + 3]
+    for k in range(whole, size):
+        a += column[begin + k] * away[k]
+    return (a + b) + (c + d)
 
 
 @kernel(float64[:, ::1](F8_2D, F8, F8_2D, int64))
@@ -76,32 +108,54 @@ def departure_sums(
     p = columns.shape[0]
     pairs = p * (p + 1) // 2
     result = np.zeros((cells * blocks, pairs + p + 2))
-    # Products of columns do not depend on the cell: made once per sample.
-    chunk = 256
-    product = np.empty((pairs, chunk))
-    for begin in range(0, n, chunk):
-        size = min(chunk, n - begin)
-        q = 0
-        for i in range(p):
-            for j in range(i, p):
+    # Products of columns do not depend on the cell: made once per sample, and summed
+    # once per chunk for all cells that miss nothing in it.
+    product = np.empty((pairs, _CHUNK))
+    away = np.empty(_CHUNK)
+    shared = np.empty(pairs)
+    for block in range(blocks):
+        first = (block * n + blocks - 1) // blocks
+        last = ((block + 1) * n + blocks - 1) // blocks
+        for begin in range(first, last, _CHUNK):
+            size = min(_CHUNK, last - begin)
+            q = 0
+            whole = 0.0
+            for i in range(p):
+                for j in range(i, p):
+                    total = 0.0
+                    for k in range(size):
+                        product[q, k] = columns[i, begin + k] * columns[j, begin + k]
+                        total += product[q, k]
+                    shared[q] = total
+                    whole += total
+                    q += 1
+            for c in range(cells):
+                row = c * blocks + block
+                square = 0.0
                 for k in range(size):
-                    product[q, k] = columns[i, begin + k] * columns[j, begin + k]
-                q += 1
-        for c in range(cells):
-            for k in range(size):
-                y = cell_voltage_v[c, begin + k] - median_v[begin + k]
-                whole = product[0, k]
-                for q in range(p):
-                    whole += columns[q, begin + k]
-                if y != y or whole != whole:
+                    away[k] = cell_voltage_v[c, begin + k] - median_v[begin + k]
+                    square += away[k] * away[k]
+                if square == square and whole == whole:
+                    for q in range(pairs):
+                        result[row, q] += shared[q]
+                    for q in range(p):
+                        result[row, pairs + q] += _dot(columns[q], begin, away, size)
+                    result[row, pairs + p] += square
+                    result[row, pairs + p + 1] += size
                     continue
-                row = c * blocks + (begin + k) * blocks // n
-                for q in range(pairs):
-                    result[row, q] += product[q, k]
-                for q in range(p):
-                    result[row, pairs + q] += columns[q, begin + k] * y
-                result[row, pairs + p] += y * y
-                result[row, pairs + p + 1] += 1.0
+                for k in range(size):
+                    y = away[k]
+                    known = y
+                    for q in range(p):
+                        known += columns[q, begin + k]
+                    if known != known:
+                        continue
+                    for q in range(pairs):
+                        result[row, q] += product[q, k]
+                    for q in range(p):
+                        result[row, pairs + q] += columns[q, begin + k] * y
+                    result[row, pairs + p] += y * y
+                    result[row, pairs + p + 1] += 1.0
     return result
 
 

@@ -38,8 +38,12 @@ LINEAR: Final = 0.25
 """Share of the logarithm of a capacity ratio by which its first-order estimate may be
 off: a curve that bends by a quarter over the shift of a cell."""
 UNEXPLAINED: Final = 5.0
-"""Uncertainties of a cell over those of its neighbours from which it does what no
-named cause explains."""
+"""Uncertainty of a cell over that of its neighbours from which it does what no named
+cause explains."""
+EFFICIENCY: Final = 0.37
+"""Of a median absolute deviation beside a standard deviation: with n cells it is as
+sure as a standard deviation of 0.37 n (Rousseeuw, Croux, J. Am. Stat. Assoc. 88 (1993)
+1273). The scatter is taken one standard error higher than it comes out."""
 TAIL: Final = 1e-6
 """Share of healthy cells that lie anywhere: one absurd number must not decide."""
 
@@ -105,6 +109,7 @@ class Numbers:
             factor = 1.4826 * n / max(n - 0.8, 1.0)
             measured = float(np.median(u[known]))
             wide = factor * float(np.median(spread))
+            wide *= 1.0 + 1.0 / float(np.sqrt(2.0 * EFFICIENCY * max(n - 1, 1)))
             found[name] = max(
                 SCATTER[name], float(np.sqrt(max(wide**2 - measured**2, 0.0)))
             )
@@ -112,11 +117,14 @@ class Numbers:
 
     def unexplained(self) -> int:
         """Return the cell whose numbers are uncertain as no other's are, -1 if none."""
-        for u in (self.u_offset, self.u_resistance, self.u_capacity):
+        for name, sigma in self.scatter().items():
+            u: Column = getattr(self, f"u_{name}")
             if not np.isfinite(u).any():
                 continue
             worst = int(np.nanargmax(u))
-            if u[worst] > UNEXPLAINED * max(float(np.nanmedian(u)), 1e-3):
+            # What healthy cells scatter by anyway needs no explanation.
+            usual = max(UNEXPLAINED * float(np.nanmedian(u)), 2.0 * sigma)
+            if u[worst] > usual:
                 return worst
         return -1
 

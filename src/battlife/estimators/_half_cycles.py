@@ -35,6 +35,8 @@ LEVELS = (0.5, 0.8, 0.95)
 stage of a charge gives most of its charge, its taper often most of its time."""
 HIGHEST_CELL_V = 5.1
 """No lithium-ion cell in use is charged above this: LNMO ends at 5.0 V."""
+WILD_CELL_V = 6.0
+"""No cell is above this or as far below zero; the reading is wrong."""
 SHORTEST_V = 0.15
 """Voltage span per cell under which no window holds a whole feature with both its
 flanks: peaks of graphite and layered oxides are 30 to 80 mV wide at half height."""
@@ -129,7 +131,7 @@ def half_cycles(trace: Trace, pack: Pack) -> Iterator[HalfCycle]:
     for index, ((segment, a, b, direction), whole) in enumerate(
         zip(found, wholes, strict=True)
     ):
-        first, stop = _constant_part(trace, a, b, direction, threshold, slack)
+        first, stop = _constant_part(trace, a, b, direction, threshold, slack, n_cells)
         yield _built(
             trace,
             (index, segment, first, stop, direction),
@@ -302,22 +304,27 @@ def _cells(trace: Trace, pack: Pack) -> int:
 
 def _whole_ah(time: Column, current: Column, start: int, stop: int) -> float:
     """Return the charge of a range in Ah, unsigned; missing currents add nothing."""
-    step = (
-        np.diff(time[start:stop])
-        * 0.5
-        * (current[start : stop - 1] + current[start + 1 : stop])
-    )
+    part = current[start:stop]
+    part = np.where(np.isfinite(part), part, np.nan)
+    step = np.diff(time[start:stop]) * 0.5 * (part[:-1] + part[1:])
     return abs(float(np.nansum(step))) / SECONDS_PER_HOUR
 
 
 def _constant_part(
-    trace: Trace, start: int, stop: int, direction: int, threshold: float, slack: float
+    trace: Trace,
+    start: int,
+    stop: int,
+    direction: int,
+    threshold: float,
+    slack: float,
+    n_cells: int,
 ) -> tuple[int, int]:
     """Return the half-open range with constant current that took most charge."""
     current = direction * trace.column("current_a")[start:stop]
     voltage = trace.column("voltage_v")[start:stop]
-    with np.errstate(invalid="ignore"):
-        loaded = np.flatnonzero(current > threshold)
+    # A wild voltage ends a window as a missing one does.
+    sound = np.abs(voltage) <= WILD_CELL_V * n_cells
+    loaded = np.flatnonzero(np.isfinite(current) & (current > threshold))
     if loaded.size < 2:
         return start, start
     weight = np.diff(trace.time_s[start:stop], prepend=trace.time_s[start])[loaded]
@@ -329,10 +336,9 @@ def _constant_part(
     for share in LEVELS:
         at = min(int(np.searchsorted(below, share * below[-1])), order.size - 1)
         level = current[loaded][order][at]
-        with np.errstate(invalid="ignore"):
-            off = np.abs(current - level)
-            alike = np.isfinite(voltage) & (off <= max(CONSTANT * level, slack))
-            near = np.isfinite(voltage) & (off <= UNSTEADY * level)
+        off = np.abs(current - level)
+        alike = sound & (off <= max(CONSTANT * level, slack))
+        near = sound & (off <= UNSTEADY * level)
         first, last = _joined(trace.time_s[start:stop], alike, near)
         if not first.size:
             continue

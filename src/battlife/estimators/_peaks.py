@@ -187,6 +187,8 @@ def _half_way(curve: Smooth, top: int, valley: int) -> tuple[float, float]:
     below = int(np.argmax(part <= level))
     k = top + way * below
     drop = float(y[k - way] - y[k])
+    if below == 0 or not drop > 0:
+        return nothing
     step = float(curve.x[1] - curve.x[0])
     place = float(curve.x[k]) - way * step * (level - float(y[k])) / drop
     u_level = math.hypot(float(u[k]), 0.5 * float(u[top]), 0.5 * float(u[valley]))

@@ -121,6 +121,7 @@ def fit(
     first: int,
     stop: int,
     beside: Column | None = None,
+    slow: tuple[Column, Column, Column] | None = None,
 ) -> Polarisation:
     """Fit a curve and an equivalent circuit to part of a record.
 
@@ -130,6 +131,9 @@ def fit(
     share : (n,) the axis of the curve, 0..1
     first, stop : half-open range of samples that are fitted
     beside : (n,) hysteresis as a share of its level, whose level is then fitted
+    slow : (p,) each of share, V and A of a slow charge, which runs along the upper
+        branch, or where hysteresis was taken off between them, and whose current is
+        in every RC element
 
     Raises
     ------
@@ -155,20 +159,20 @@ def fit(
     inside = (x > INTERIOR[0]) & (x < INTERIOR[1])
     left = (record.time_s[used] // BLOCK_S).astype(int) % 3 == 2
     best: tuple[float, float, float] | None = None
-    for fast, slow in product(FAST_S, SLOW_S):
-        columns = np.hstack([fixed, _relaxed(record, used, (fast, slow))])
-        found = _solve(columns[~left], y[~left], knots)
+    for fast, long in product(FAST_S, SLOW_S):
+        columns = np.hstack([fixed, _relaxed(record, used, (fast, long))])
+        found = _solve(*_with(columns[~left], y[~left], knots, slow), knots)
         judged = inside & left if (inside & left).any() else inside
         error = float(np.sqrt(np.mean((y - columns @ found)[judged] ** 2)))
         if best is None or error < best[0]:
-            best = (error, fast, slow)
+            best = (error, fast, long)
     if best is None or not np.isfinite(best[0]):
         raise EstimateError(
             "the record cannot be fitted", "use another one", ("dynamic_missing",)
         )
-    left_out, fast, slow = best
-    columns = np.hstack([fixed, _relaxed(record, used, (fast, slow))])
-    found = _solve(columns, y, knots)
+    left_out, fast, long = best
+    columns = np.hstack([fixed, _relaxed(record, used, (fast, long))])
+    found = _solve(*_with(columns, y, knots, slow), knots)
     residual = (y - columns @ found)[inside]
     m = knots.size
     r0 = found[m : m + OHMIC_KNOTS.size]
@@ -183,11 +187,33 @@ def fit(
         found[:m],
         np.maximum(r0, 0.2 * float(np.median(r0))),
         np.maximum(found[-2:], 0.0),
-        np.array([fast, slow]),
+        np.array([fast, long]),
         max(float(found[-3]), 0.0) if beside is not None else 0.0,
         float(np.sqrt(np.mean(residual**2))) if residual.size else float("nan"),
         left_out,
         int(used.size),
+    )
+
+
+def _with(
+    columns: Column,
+    y: Column,
+    knots: Column,
+    slow: tuple[Column, Column, Column] | None,
+) -> tuple[Column, Column]:
+    """Return the equations with those of a slow charge, as heavy as all the others."""
+    if slow is None:
+        return columns, y
+    share, volt, current = slow
+    rows = [_hats(share, knots), _hats(share, OHMIC_KNOTS) * current[:, None]]
+    if columns.shape[1] > knots.size + OHMIC_KNOTS.size + 2:
+        rows.append(np.ones((share.size, 1)))
+    rows.append(np.repeat(current[:, None], 2, axis=1))
+    inside = (share > INTERIOR[0]) & (share < INTERIOR[1])
+    weight = np.sqrt(y.size / max(share.size, 1)) * inside
+    return (
+        np.vstack([columns, np.hstack(rows) * weight[:, None]]),
+        np.concatenate([y, volt * weight]),
     )
 
 

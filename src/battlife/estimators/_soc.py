@@ -12,7 +12,7 @@ import numpy as np
 from battlife.errors import EstimateError, InputError
 from battlife.estimators._cell_model import CellAt, CellModel, cell_of
 from battlife.estimators._scales import resolution
-from battlife.estimators._soc_bank import Kernel, Start, Tracked, track
+from battlife.estimators._soc_bank import TUNING, Kernel, Start, Tracked, track
 from battlife.estimators._temperature import unit_temperature
 from battlife.estimators._uncertainty import RECTANGULAR, Sensor, root_sum
 from battlife.estimators._window import scalar
@@ -261,6 +261,12 @@ class SocFilter:
         r, b, q = found.end[3:].tolist()
         u_r, u_b, u_q = np.sqrt(found.end_var[3:]).tolist()
         capacity = cell.capacity_ah / max(1.0 + q, 0.1)
+        # Each end of the change of state of charge is as uncertain as full and empty.
+        span = max(float(np.nanmax(found.soc) - np.nanmin(found.soc)), 1e-3)
+        u_q = min(
+            root_sum(u_q, math.sqrt(2.0) * TUNING.aligned / span),
+            root_sum(u_q, self.capacity_spread),
+        )
         values = (
             ("soc", float(found.end_soc[0]), float(found.end_soc[1]), "1"),
             ("total_capacity_ah", capacity, capacity * u_q / max(1.0 + q, 0.1), "Ah"),

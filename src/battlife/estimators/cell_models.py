@@ -189,11 +189,15 @@ def _fitted(
     if ocv is None:
         found = fit(whole, share, *part, beside)
         return found, np.full(SOC.size, found.hysteresis_v)
-    first = fit(whole, share, *part)
-    branch = np.interp(SOC, first.knots, first.ocv_v)
-    gap = _half_gap(SOC, branch, first, ocv)
+    slow = _slow_charge(ocv)
+    if slow is None:
+        found = fit(whole, share, *part, beside)
+        return found, np.full(SOC.size, found.hysteresis_v)
+    first = fit(whole, share, *part, beside, slow)
+    gap = _half_gap(first, slow)
     bare = whole.voltage_v - np.interp(share, SOC, gap) * beside
-    return fit(replace(whole, voltage_v=bare), share, *part), gap
+    between = (slow[0], slow[1] - gap, slow[2])
+    return fit(replace(whole, voltage_v=bare), share, *part, slow=between), gap
 
 
 def _cell(
@@ -245,21 +249,31 @@ def _like(base: CellModel, soc: Column) -> Column:
     return values
 
 
-def _half_gap(soc: Column, branch: Column, found: Polarisation, ocv: _Record) -> Column:
-    """Return (m,) V, half the gap between the slow charge and the dynamic branch."""
-    ends = sorted((ocv.top, ocv.bottom))
-    part = slice(ends[0], ends[1] + 1)
+def _slow_charge(ocv: _Record) -> tuple[Column, Column, Column] | None:
+    """Return (p,) share, V and A of a slow charge, None for a slow discharge.
+
+    A slow discharge runs along the branch that a dynamic test shows anyway.
+    """
+    if ocv.top < ocv.bottom:
+        return None
+    part = slice(ocv.bottom, ocv.top + 1)
     charge = ocv.whole.charge_ah[part]
-    share = (charge - charge.min()) / np.ptp(charge)
-    r0 = np.interp(share, OHMIC_KNOTS, found.r0_ohm) + found.rc_ohm.sum()
-    bare = ocv.whole.voltage_v[part] - ocv.whole.current_a[part] * r0
-    good = np.isfinite(bare)
-    order = np.argsort(share[good], kind="stable")
-    other = np.interp(soc, share[good][order], bare[good][order])
-    half = np.clip(0.5 * (other - branch), 0.0, None)
+    volt, current = ocv.whole.voltage_v[part], ocv.whole.current_a[part]
+    share = (charge - charge[0]) / (charge[-1] - charge[0])
+    good = np.isfinite(volt) & (np.diff(share, prepend=-1.0) > 0)
+    at = [np.interp(SOC, share[good], x[good]) for x in (volt, current)]
+    return SOC, at[0], at[1]
+
+
+def _half_gap(found: Polarisation, slow: tuple[Column, Column, Column]) -> Column:
+    """Return (m,) V from the curve between the branches up to the slow charge."""
+    soc, volt, current = slow
+    r0 = np.interp(soc, OHMIC_KNOTS, found.r0_ohm) + found.rc_ohm.sum()
+    middle = np.interp(soc, found.knots, found.ocv_v)
+    above = np.clip(volt - current * r0 - middle, 0.0, None)
     inner = (soc > 0.1) & (soc < 0.9)
     # Beyond, what is apart is the alignment of a steep curve, not hysteresis.
-    edge = np.interp(soc, soc[inner], half[inner])
+    edge = np.interp(soc, soc[inner], above[inner])
     window = np.ones(11) / 11.0
     smooth: Column = np.convolve(np.pad(edge, 5, mode="edge"), window, mode="valid")
     return smooth

@@ -32,6 +32,7 @@ Floats = npt.NDArray[np.float64]
 
 SECONDS_PER_HOUR = 3600.0
 N_STATES = 6
+BEYOND = 0.01  # what full and empty repeat to, a share of the capacity
 N_SETTINGS = 17
 N_RESULTS = 6
 
@@ -193,9 +194,13 @@ def extended_filter(
             j = int(place)
             passed = abs(step)
             arg = decay_h * passed
-            phi = math.exp(-arg) if arg > 0.02 else 1.0 - arg * (1.0 - 0.5 * arg)
+            phi = 1.0 - arg * (1.0 - arg * (0.5 - arg / 6.0))
+            if arg > 0.02:  # up to there the series is exact to 1e-8
+                phi = math.exp(-arg)
             arg = decay_d * passed
-            psi = math.exp(-arg) if arg > 0.02 else 1.0 - arg * (1.0 - 0.5 * arg)
+            psi = 1.0 - arg * (1.0 - arg * (0.5 - arg / 6.0))
+            if arg > 0.02:  # up to there the series is exact to 1e-8
+                psi = math.exp(-arg)
             level = curves[1, j]
             e_h = level_sd * level * level
             if flow < 0.0:
@@ -305,6 +310,41 @@ def extended_filter(
                 ratio = min(innovation * gain, 100.0)
                 surprise *= 1.0 + fresh * (ratio - 1.0)
                 surprise = min(max(surprise, 1.0), 100.0)
+        over = z - min(max(z, -BEYOND), 1.0 + BEYOND)
+        if over != 0.0:
+            # Full and empty are what 1 and 0 are named after: a state beyond them is
+            # seen to be at them, once per correlation time.
+            inverse = 1.0 / (zz + times * BEYOND * BEYOND)
+            k_z, k_h, k_d = zz * inverse, zh * inverse, zd * inverse
+            k_r, k_b, k_q = zr * inverse, zb * inverse, zq * inverse
+            h -= k_h * over
+            d -= k_d * over
+            r = min(max(r - k_r * over, least_r), most_r)
+            b -= k_b * over
+            q -= k_q * over
+            z -= k_z * over
+            hh -= k_h * zh
+            hd -= k_h * zd
+            hr -= k_h * zr
+            hb -= k_h * zb
+            hq -= k_h * zq
+            dd -= k_d * zd
+            dr -= k_d * zr
+            db -= k_d * zb
+            dq -= k_d * zq
+            rr -= k_r * zr
+            rb -= k_r * zb
+            rq -= k_r * zq
+            bb -= k_b * zb
+            bq -= k_b * zq
+            qq -= k_q * zq
+            keep = 1.0 - k_z
+            zz *= keep
+            zh *= keep
+            zd *= keep
+            zr *= keep
+            zb *= keep
+            zq *= keep
         if k % every == 0:
             c = k // every
             out[0, c] = z

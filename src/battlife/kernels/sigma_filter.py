@@ -17,6 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from battlife.kernels._jit import F8, F8_2D, float64, int64, kernel
+from battlife.kernels.cell_filter import BEYOND
 
 Floats = npt.NDArray[np.float64]
 
@@ -182,6 +183,16 @@ def sigma_filter(
                 ratio = min(innovation * innovation / variance, 100.0)
                 surprise *= 1.0 + min(dt / settings[11], 1.0) * (ratio - 1.0)
                 surprise = min(max(surprise, 1.0), 100.0)
+        over = x[0] - min(max(x[0], -BEYOND), 1.0 + BEYOND)
+        if over != 0.0:
+            # As in `extended_filter`.
+            width = p[0, 0] + times * BEYOND * BEYOND
+            cross[:] = p[:, 0]
+            for i in range(_N):
+                x[i] -= cross[i] * over / width
+                for m in range(_N):
+                    p[i, m] -= cross[i] * cross[m] / width
+            x[3] = min(max(x[3], settings[14]), settings[15])
         if k % every == 0:
             c = k // every
             out[0, c] = x[0]

@@ -29,6 +29,8 @@ METHOD_PLOTS: Final[Mapping[str, str]] = types.MappingProxyType(
         "power": "battlife.reports.method_plots.power",
         "knee": "battlife.reports.method_plots.knee",
         "self_discharge": "battlife.reports.method_plots.self_discharge",
+        "soc_ekf": "battlife.reports.method_plots.soc",
+        "soc_spkf": "battlife.reports.method_plots.soc",
         "spread": "battlife.reports.method_plots.spread",
         "anomaly": "battlife.reports.method_plots.anomaly",
         "dva": "battlife.reports.method_plots.dva",

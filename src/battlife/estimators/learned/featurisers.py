@@ -16,6 +16,7 @@ from battlife.estimators.learned.design import Design
 from battlife.model._arrays import Column
 
 PLAIN: Final = "plain"
+USUAL: Final = ("ridge", "ridge2", "gp")
 
 
 @dataclass(frozen=True)
@@ -27,11 +28,13 @@ class Featuriser:
     recognises : (design, (n, width) complete rows) to whether these are its columns
     features : (design, (n, width)) to (n, p), what is learned from
     signature : (design, (n, width)) to (n, q), what the domain is judged by
+    learners : names of those that are combined
     """
 
     recognises: Callable[[Design, Column], bool]
     features: Callable[[Design, Column], Column]
     signature: Callable[[Design, Column], Column]
+    learners: tuple[str, ...] = USUAL
 
 
 def _as_they_are(design: Design, raw: Column) -> Column:
@@ -41,9 +44,16 @@ def _as_they_are(design: Design, raw: Column) -> Column:
 
 PLAIN_COLUMNS: Final = Featuriser(lambda design, raw: True, _as_they_are, _as_they_are)
 
+_HOME: Final = "battlife.estimators.learned"
 TABLE_FEATURISERS: Final[Mapping[str, str]] = types.MappingProxyType(
     {
-        "pulse": "battlife.estimators.learned.pulse_features:PULSE",
+        "pulse": f"{_HOME}.pulse_features:PULSE",
+        "impedance": f"{_HOME}.impedance_features:REAL_FIRST",
+        "impedance, imaginary first": f"{_HOME}.impedance_features:IMAGINARY_FIRST",
+        "charge and relaxation": f"{_HOME}.charge_features:CHARGE_RELAXATION",
+        "relaxation and charge": f"{_HOME}.charge_features:RELAXATION_CHARGE",
+        "charge": f"{_HOME}.charge_features:CHARGE",
+        "relaxation": f"{_HOME}.charge_features:RELAXATION",
         PLAIN: "battlife.estimators.learned.featurisers:PLAIN_COLUMNS",
     }
 )

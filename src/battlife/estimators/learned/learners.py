@@ -6,10 +6,19 @@ from typing import Final
 
 import numpy as np
 
+from battlife.estimators.learned.network import fit_network, predict_network
 from battlife.estimators.learned.process import fit_process, predict_process
+from battlife.estimators.learned.regression import (
+    fit_line_and_components,
+    predict_line_and_components,
+)
 from battlife.estimators.learned.ridge import fit_ridge, predict_ridge
 from battlife.estimators.learned.scaling import Arrays
 from battlife.model._arrays import Column, IndexColumn
+
+LEADING: Final = 5
+"""Features that the rigid ridge looks at: of a curve, its coefficients up to the
+fourth order."""
 
 
 @dataclass(frozen=True)
@@ -27,12 +36,12 @@ class Learner:
     predict: Callable[[Arrays, Column], tuple[Column, Column]]
 
 
-def _ridge(order: int) -> Learner:
+def _ridge(order: int, leading: int | None = None) -> Learner:
     def fit(features: Column, truth: Column, groups: IndexColumn) -> Arrays:
-        return fit_ridge(features, truth, groups, order)
+        return fit_ridge(features[:, :leading], truth, groups, order)
 
     def predict(arrays: Arrays, features: Column) -> tuple[Column, Column]:
-        value = predict_ridge(arrays, features, order)
+        value = predict_ridge(arrays, features[:, :leading], order)
         spread = arrays["truth"][1] * arrays["spread"][0]
         return value, np.full(value.size, spread)
 
@@ -43,5 +52,8 @@ LEARNERS: Final[Mapping[str, Learner]] = {
     "ridge": _ridge(1),
     "ridge2": _ridge(2),
     "gp": Learner(fit_process, predict_process),
+    "leading2": _ridge(2, LEADING),
+    "network": Learner(fit_network, predict_network),
+    "spectrum": Learner(fit_line_and_components, predict_line_and_components),
 }
 """By the name that a Model keeps."""

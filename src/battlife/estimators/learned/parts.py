@@ -11,7 +11,7 @@ from typing import Final
 import numpy as np
 
 from battlife.errors import InputError
-from battlife.estimators.learned.conformal import unit_quantile
+from battlife.estimators.learned.conformal import FEWEST_UNITS, unit_quantile
 from battlife.estimators.learned.domain import broken, fit_domain, outside
 from battlife.estimators.learned.learners import LEARNERS
 from battlife.estimators.learned.scaling import Arrays, Flags, fit_leading, leading
@@ -19,6 +19,8 @@ from battlife.estimators.learned.spreads import SPREADS, clues
 from battlife.model._arrays import Column, IndexColumn
 
 FOLDS: Final = 10
+STRETCHES: Final = 5
+"""Parts of the life of a unit that are left out in turn where it is the only one."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -62,27 +64,35 @@ def fit_part(
     truth: Column,
     groups: IndexColumn,
     coverage: float,
+    names: tuple[str, ...],
 ) -> tuple[Mapping[str, Column], Judged]:
     """Return the arrays of a part, and its rows as they were while left out."""
     folds = folds_of(truth, groups)
-    names = tuple(LEARNERS)
     values = np.empty((len(names), truth.size))
     spreads = np.empty_like(values)
     far = np.empty(truth.size)
     for fold in np.unique(folds):
         out = folds == fold
         fitted = _fit_learners(
-            features[~out], signature[~out], truth[~out], groups[~out], folds[~out]
+            features[~out],
+            signature[~out],
+            truth[~out],
+            groups[~out],
+            folds[~out],
+            names,
         )
         far[out] = outside(_below(fitted, "domain"), signature[out])
         values[:, out], spreads[:, out] = _learned(fitted, names, features[out])
-    arrays = dict(_fit_learners(features, signature, truth, groups, folds))
+    arrays = dict(_fit_learners(features, signature, truth, groups, folds, names))
     gross = broken(_below(arrays, "domain"), signature)
     inside = (far <= 1.0) & ~gross
     first = fit_leading(features[~gross])
     places = leading(first, features)
     value = np.empty(truth.size)
-    spread = np.empty((len(SPREADS), truth.size))
+    kinds = tuple(SPREADS.values())
+    # Few units cannot tell where a lot is hard: only the size of errors counts then.
+    kinds = kinds if groups.max() + 1 >= FEWEST_UNITS else kinds[:1]
+    spread = np.empty((len(kinds), truth.size))
     for fold in np.unique(folds):
         out = folds == fold
         used = ~out & ~gross
@@ -90,7 +100,7 @@ def fit_part(
         found = clues(values, spreads, weights, far, places)
         value[out] = weights @ values[:, out]
         error = truth - weights @ values
-        for k, (fit, predict) in enumerate(SPREADS.values()):
+        for k, (fit, predict) in enumerate(kinds):
             made = fit(found[used], error[used], groups[used])
             spread[k, out] = predict(made, found[out])
     used = inside if inside.any() else ~gross
@@ -106,7 +116,7 @@ def fit_part(
         half[out] = spread[k, out] * factor
     weights = _weights(values[:, ~gross], truth[~gross])
     found = clues(values, spreads, weights, far, places)[~gross]
-    fit, _ = tuple(SPREADS.values())[chosen]
+    fit, _ = kinds[chosen]
     made = fit(found, (truth - weights @ values)[~gross], groups[~gross])
     arrays |= {"weights": weights, "interval": np.array(interval)}
     arrays["spread_kind"] = np.array([float(chosen)])
@@ -164,13 +174,17 @@ def _fit_learners(
     truth: Column,
     groups: IndexColumn,
     folds: IndexColumn,
+    names: tuple[str, ...],
 ) -> Mapping[str, Column]:
     """Return the domain, and the learners fitted to the rows that are not broken."""
+    if (groups == groups[0]).all():
+        # One unit cannot be left out of itself; stretches of its rows, in order, can.
+        groups = folds = np.arange(groups.size) * STRETCHES // groups.size
     domain = fit_domain(signature, groups, folds)
     sound = ~broken(domain, signature)
     arrays = {f"domain/{n}": a for n, a in domain.items()}
-    for name, learner in LEARNERS.items():
-        fitted = learner.fit(features[sound], truth[sound], groups[sound])
+    for name in names:
+        fitted = LEARNERS[name].fit(features[sound], truth[sound], groups[sound])
         arrays |= {f"learners/{name}/{n}": a for n, a in fitted.items()}
     return arrays
 

@@ -15,6 +15,7 @@ Featurise: TypeAlias = Callable[[Trace, Pack], FeatureTable]
 FEATURISERS: Final[Mapping[str, str]] = types.MappingProxyType(
     {
         "pulse": "battlife.estimators.learned.pulse_traces:rows",
+        "partial_charge": "battlife.estimators.learned.charge_traces:rows",
     }
 )
 """Method to "module:function". A function finds what its method needs in a recording

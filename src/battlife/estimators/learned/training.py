@@ -20,7 +20,6 @@ from battlife.estimators.learned.design import (
     stored,
 )
 from battlife.estimators.learned.featurisers import featuriser, recognised
-from battlife.estimators.learned.learners import LEARNERS
 from battlife.estimators.learned.parts import Judged, fit_part
 from battlife.estimators.learned.scaling import Arrays
 from battlife.model._arrays import Column
@@ -30,7 +29,7 @@ from battlife.model.table import FeatureTable
 
 VERSION: Final = "2"
 COVERAGE: Final = 0.9
-FEWEST_UNITS: Final = 3
+FEWEST_UNITS: Final = 2
 """With fewer no unit can be left out and judged."""
 DECLARED: Final = ("chemistry", "type", "cell_type")
 """Columns by which a table says what its rows are of, where it has them."""
@@ -126,9 +125,10 @@ def train(
             truth[rows],
             groups,
             labels.coverage,
+            see.learners,
         )
         arrays |= {f"{at}/{name}": array for name, array in fitted.items()}
-        texts[f"{at}/learners"] = tuple(LEARNERS)
+        texts[f"{at}/learners"] = see.learners
         texts[f"{at}/units"] = tuple(sorted({unit[r] for r in rows}))
         texts |= {
             f"{at}/declared/{name}": values

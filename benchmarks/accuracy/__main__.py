@@ -20,7 +20,12 @@ import scipy
 
 import battlife
 
-TOPICS = {}
+TOPICS = {
+    "degradation_modes": "dQ/dV and degradation modes",
+    "impedance": "Impedance, pulses and power",
+    "knee": "Knee and remaining life",
+    "diagnosis": "Cells within a pack (simulated)",
+}
 """Module of this folder to the heading of its table, in the order of the page."""
 
 COLUMNS = ("task", "data", "figure", "ours", "baseline", "target", "met")

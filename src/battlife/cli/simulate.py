@@ -31,18 +31,19 @@ def command(
     import signal
     from threading import Event
 
-    from battlife.simulate import FAULTS, PROTOCOLS, serve
+    from battlife.simulate import EMULATED, FAULTS, PROTOCOLS, serve
 
     out = Output(json_lines, quiet)
-    if protocol not in PROTOCOLS:
+    known = (*PROTOCOLS, *EMULATED)
+    if protocol not in known:
         raise typer.BadParameter(
-            f"no simulated device speaks {protocol!r} (known: {', '.join(PROTOCOLS)})"
+            f"no simulated device speaks {protocol!r} (known: {', '.join(known)})"
         )
     faults = [name for given in fault or () for name in given.split(",")]
     for name in faults:
         if name not in FAULTS:
-            known = "; ".join(f"{n}: {what}" for n, what in FAULTS.items())
-            raise typer.BadParameter(f"no fault is called {name!r} ({known})")
+            faults_known = "; ".join(f"{n}: {what}" for n, what in FAULTS.items())
+            raise typer.BadParameter(f"no fault is called {name!r} ({faults_known})")
     stop = Event()
     signal.signal(signal.SIGTERM, lambda *_: stop.set())
 

@@ -23,7 +23,7 @@ from battlife.simulate.serving import PtyPort, Station, TcpPort, pump
 if TYPE_CHECKING:
     from battlife.simulate.serial_line import SerialDevice
 
-__all__ = ["FAULTS", "PROTOCOLS", "Running", "running", "serve"]
+__all__ = ["EMULATED", "FAULTS", "PROTOCOLS", "Running", "running", "serve"]
 
 # Protocol: module of this package and class; its instances satisfy SerialDevice, its
 # `ADDRESS` is the address that a lone device has, its `SPEC` the pack behind it.
@@ -61,6 +61,9 @@ _CAN: Final[Mapping[str, str]] = MappingProxyType(
 
 PROTOCOLS: Final = tuple(sorted((*_SERIAL, *_CAN)))
 """Names of the protocols that can be simulated."""
+
+EMULATED: Final = ("bridge",)
+"""Those whose device is its real firmware in emulation, where the tools are there."""
 
 
 @dataclass(frozen=True)
@@ -107,7 +110,7 @@ def serve(
 
     Parameters
     ----------
-    protocol : one of :data:`PROTOCOLS`
+    protocol : one of :data:`PROTOCOLS` or :data:`EMULATED`
     faults : names of :data:`FAULTS`
     seed : the same seed gives the same pack, load and noise
     tcp : port on 127.0.0.1, 0 for a free one; None makes a pseudo-terminal
@@ -188,13 +191,25 @@ def _serve(
 ) -> None:
     unplug = "unplug" in faults
     port = PtyPort(lasting=unplug) if tcp is None else TcpPort(tcp)
-    pump(
-        station,
-        port,
-        unplug=unplug,
-        stop=stop,
-        ready=lambda channel: ready(prefix + channel),
-    )
+    with _ending(station):
+        pump(
+            station,
+            port,
+            unplug=unplug,
+            stop=stop,
+            ready=lambda channel: ready(prefix + channel),
+        )
+
+
+@contextmanager
+def _ending(station: Station) -> Iterator[None]:
+    """End what a station runs beside this process, if it does."""
+    try:
+        yield
+    finally:
+        close = getattr(station, "close", None)
+        if close is not None:
+            close()
 
 
 def _built(
@@ -211,8 +226,8 @@ def _built(
             spec or default, seed=seed + number, faults=faults, clock=clock, rate=rate
         )
 
-    if protocol in _CAN:
-        module = import_module(f"battlife.simulate.{_CAN[protocol]}")
+    if protocol in _CAN or protocol in EMULATED:
+        module = import_module(f"battlife.simulate.{_CAN.get(protocol, protocol)}")
         variant = own.pop("variant", next(iter(module.SPECS)))
         if variant not in module.SPECS:
             raise InputError(
@@ -223,10 +238,11 @@ def _built(
         station: Station = module.station(
             bus_pack, faults, seed, variant=variant, **own
         )
-        return station, {0: bus_pack}, "slcan:"
+        return station, {0: bus_pack}, "slcan:" if protocol in _CAN else ""
     if protocol not in _SERIAL:
         raise InputError(
-            f"{protocol!r} cannot be simulated", "known: " + ", ".join(PROTOCOLS)
+            f"{protocol!r} cannot be simulated",
+            "known: " + ", ".join((*PROTOCOLS, *EMULATED)),
         )
     if own:
         raise TypeError(f"{protocol} has no option {sorted(own)[0]!r}")

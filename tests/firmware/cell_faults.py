@@ -2,7 +2,7 @@
 
 One run: a healthy bridge with a closed contactor, a random wait so that the fault falls
 anywhere in the scan, the fault, and the time until the coil is let go, in emulated
-time. benchmarks/firmware.py repeats it a thousand times for each.
+time. benchmarks/firmware_cutoff.py repeats it a thousand times.
 """
 
 import random

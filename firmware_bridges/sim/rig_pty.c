@@ -82,6 +82,7 @@ int main(int argc, char **argv)
     tcsetattr(slave, TCSANOW, &raw);
     fcntl(master, F_SETFL, O_NONBLOCK);
     /* Our own end of the slave stays open: the line survives its users. */
+    rig_run(rig, 10 * SLICE); /* start-up: whoever opens the port finds it running */
     printf("PTY %s\n", name);
     fflush(stdout);
 

@@ -56,7 +56,7 @@ static void answer_text(const uint8_t *text, uint8_t n)
 /* Empty the chip into the queue. Called between all other work. */
 static void take_from_bus(void)
 {
-    while (hal_can_interrupt()) {
+    while ((channel.mode != SLCAN_CLOSED) && hal_can_interrupt()) {
         if (ring_is_full(&rx_ring)) {
             host_too_slow = true;
             break;
@@ -312,6 +312,7 @@ static void serve_host(void)
         close_when_sent();
     }
     read_line();
+    take_from_bus();
     /* A frame that finds the queue full waits here, and all lines behind it. */
     if (!is_closing && !is_polling_all && line_is_whole
         && (!ring_is_full(&tx_ring) || is_stuck())) {
@@ -361,17 +362,16 @@ int main(void)
     restore();
     for (;;) {
         hal_watchdog_kick();
+        take_from_bus();
         if (channel.mode != SLCAN_CLOSED) {
-            take_from_bus();
             give_to_bus();
         }
+        take_from_bus();
         report_lost_lines();
         if (hal_uart_room() >= ANSWER_ROOM) {
             serve_host();
         }
-        if (channel.mode != SLCAN_CLOSED) {
-            take_from_bus();
-        }
+        take_from_bus();
         if (hal_uart_room() >= FRAME_ROOM) {
             serve_frames();
         }

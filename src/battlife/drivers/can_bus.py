@@ -56,7 +56,10 @@ class CanBus:
 
     @property
     def n_lost(self) -> int:
-        """Frames the adapter or the system reported lost; at least so many were."""
+        """Frames the adapter or the system reported lost; at least so many were.
+
+        Known in full when it is closed; counted anew from the next opening.
+        """
         return self._overflows + int(getattr(self._bus, "n_lost", 0))
 
     def open(self) -> None:
@@ -153,11 +156,13 @@ class CanBus:
         import can
 
         bus, self._bus = self._bus, None
-        if bus is not None:
-            try:
-                bus.shutdown()
-            except (can.CanError, OSError, ValueError, TypeError):
-                return  # it went away already, which is what was wanted
+        if bus is None:
+            return
+        try:
+            bus.shutdown()
+        except (can.CanError, OSError, ValueError, TypeError):
+            pass  # it went away already, which is what was wanted
+        self._overflows += int(getattr(bus, "n_lost", 0))
 
     def _opened(self) -> Any:
         import can

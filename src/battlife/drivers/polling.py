@@ -164,7 +164,7 @@ class Poller:
 
     def open(self) -> None:
         """Open the channel, again too; what is asked once is asked again."""
-        self._driver.open()
+        self._keep_lost(self._driver.open)
         for device in self._devices:
             device.decoder = device.polled.wire.decoder()
             device.asked_s.clear()
@@ -176,11 +176,15 @@ class Poller:
 
     def close(self) -> None:
         """Close the channel; :meth:`open` opens it again."""
+        self._keep_lost(self._driver.close)
+
+    def _keep_lost(self, act: Callable[[], None]) -> None:
+        """Do something after which the driver may count its losses from 0 again."""
         lost = self._driver.n_lost
         try:
-            self._driver.close()
+            act()
         finally:
-            self._lost_before += lost - self._driver.n_lost
+            self._lost_before += max(0, lost - self._driver.n_lost)
 
     def ask(self, name: str, request: Request) -> None:
         """Put a request in front of the schedule; it leaves in a later step."""

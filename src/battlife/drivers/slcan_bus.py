@@ -2,8 +2,8 @@
 
 The class it extends raises a bare ValueError for bad hex, takes a DLC of 9 for 12
 bytes, loses the frame behind a byte that is not ASCII, and says nothing of refused
-commands or of the adapter's own overflows. Here each line stands alone, and what
-cannot be a frame is counted.
+commands or of the adapter's own overflows. Here each line stands alone, what cannot be
+a frame is counted, and no more frames are under way to the adapter than it can hold.
 
 This module loads python-can: it is imported when a bus is opened.
 """
@@ -24,8 +24,17 @@ from battlife.drivers.serial_line import received
 STATUS_S: Final = 1.0
 """How often the adapter is asked whether it lost something."""
 SETUP_S: Final = 1.0
-"""Within this time of opening, refusals are answers to the set-up: an adapter that
-was closed refuses to be closed."""
+"""Within this time of opening a refusal may be the answer to closing an adapter that
+was closed."""
+WINDOW: Final = 8
+"""Frames sent and not yet answered: 216 bytes at most, which is less than the smallest
+receive buffer known (255 bytes, firmware_bridges on an ATmega328P)."""
+ANSWER_S: Final = 1.0
+"""An adapter that takes no frame for so long is stuck, or never answers at all."""
+LAST_S: Final = 0.2
+"""At closing: for the answers to what was sent, and to the last question for losses."""
+CLOSE_S: Final = 0.8
+"""For the answer to closing: our firmware waits 0.5 s for a bus that is stuck."""
 LONGEST_LINE: Final = 1 + 8 + 1 + 128 + 8
 """An extended CAN FD frame with a time stamp."""
 LOST: Final = 0x01 | 0x08
@@ -46,12 +55,20 @@ class CountingSlcan(slcanBus):
     n_malformed : lines that are no frame and no answer
     n_refused : commands the adapter refused, a frame it could not send among them
     n_overflows : times it said that it lost frames
+    n_unanswered : frames sent that it neither took nor refused until the end, if it
+        is one that answers
     """
 
     def __init__(self, channel: str, **options: Any) -> None:
         self.n_malformed = 0
         self.n_refused = 0
         self.n_overflows = 0
+        self.n_unanswered = 0
+        self._n_waiting = 0  # frames sent and not answered yet
+        self._answers: bool | None = None  # whether it answers frames; None: unknown
+        self._n_set_up = 0  # commands that open it; how many wait for an answer
+        self._to_set_up = 0
+        self._closing = False
         self._messages: deque[can.Message] = deque()
         self._broken = False
         self._opened_s = time.monotonic()
@@ -64,15 +81,14 @@ class CountingSlcan(slcanBus):
         except BaseException:
             self._unlock()
             raise
+        self._n_set_up = self._to_set_up
         self._opened_s = time.monotonic()
         self._status_s = self._opened_s + STATUS_S
 
-    def shutdown(self) -> None:
-        """Close the channel and the port."""
-        try:
-            super().shutdown()
-        finally:
-            self._unlock()
+    def _write(self, string: str) -> None:
+        super()._write(string)
+        if self._status_s is None and not self._closing:
+            self._to_set_up += 1
 
     def _unlock(self) -> None:
         number, self._lock = self._lock, -1
@@ -82,7 +98,31 @@ class CountingSlcan(slcanBus):
     @property
     def n_lost(self) -> int:
         """Frames lost at least: malformed lines, refused frames, overflows."""
-        return self.n_malformed + self.n_refused + self.n_overflows
+        return self.n_malformed + self.n_refused + self.n_overflows + self.n_unanswered
+
+    def send(self, msg: can.Message, timeout: float | None = None) -> None:
+        """Send a frame once the adapter has room for it.
+
+        Raises
+        ------
+        can.CanTimeoutError
+            It took none of the frames before for `timeout` (None: 1 s).
+        """
+        self._make_room(ANSWER_S if timeout is None else timeout)
+        super().send(msg, timeout)
+        self._n_waiting += 1
+
+    def shutdown(self) -> None:
+        """Ask a last time for losses, then close the channel and the port."""
+        try:
+            self._settle()
+        except (can.CanError, OSError, ValueError, TypeError):
+            pass  # it went away: what is closed below is gone already
+        self.n_unanswered = self._n_waiting if self._answers else 0
+        try:
+            super().shutdown()
+        finally:
+            self._unlock()
 
     def set_bitrate(self, bitrate: int, data_bitrate: int | None = None) -> None:
         """Set the bit rates of a closed channel; the base class opens it next."""
@@ -101,13 +141,47 @@ class CountingSlcan(slcanBus):
         while not self._messages:
             self._ask_status()
             left = end - time.monotonic()
-            with can.exceptions.error_check("the adapter went away"):
-                data = received(self.serialPortOrig, max(0.0, min(left, STATUS_S)))
-            self._take(data)
+            self._read_lines(max(0.0, min(left, STATUS_S)))
             # Lines without a frame may come for ever: they extend no waiting.
             if not self._messages and time.monotonic() >= end:
                 return None, False
         return self._messages.popleft(), False
+
+    def _read_lines(self, timeout_s: float) -> None:
+        with can.exceptions.error_check("the adapter went away"):
+            data = received(self.serialPortOrig, timeout_s)
+        self._take(data)
+
+    def _make_room(self, timeout_s: float) -> None:
+        end = time.monotonic() + timeout_s
+        while self._n_waiting >= WINDOW and self._answers is not False:
+            left_s = end - time.monotonic()
+            if left_s > 0.0:
+                self._read_lines(left_s)
+            elif self._answers:
+                raise can.CanTimeoutError(
+                    f"the adapter took no frame for {timeout_s:g} s"
+                )
+            else:
+                self._answers = False  # some never answer a frame
+
+    def _settle(self) -> None:
+        """Wait for the answers that are still to come, and ask for losses."""
+        self._closing = True
+        if self._knows_status:
+            self._asked_status = True
+            self._write("F")
+        end = time.monotonic() + LAST_S
+        while (self._n_waiting and self._answers) or self._asked_status:
+            if (left_s := end - time.monotonic()) <= 0.0:
+                break
+            self._read_lines(left_s)
+        if self._answers:
+            # Frames it took may still be in its queue: it says whether they all left.
+            self._write("C")
+            end = time.monotonic() + CLOSE_S
+            while self._closing and (left_s := end - time.monotonic()) > 0.0:
+                self._read_lines(left_s)
 
     def _ask_status(self) -> None:
         now = time.monotonic()
@@ -139,12 +213,33 @@ class CountingSlcan(slcanBus):
         if self._asked_status and self._knows_status is None:
             self._knows_status = False
             self._asked_status = False
-        elif time.monotonic() - self._opened_s > SETUP_S:
+        elif self._to_set_up:
+            # The first answer is that to closing.
+            if self._to_set_up < self._n_set_up or self._is_late():
+                self.n_refused += 1
+            self._to_set_up -= 1
+        else:
             self.n_refused += 1
+            self._answered()
+
+    def _is_late(self) -> bool:
+        return time.monotonic() - self._opened_s > SETUP_S
+
+    def _answered(self) -> None:
+        if self._n_waiting:
+            self._n_waiting -= 1
+            self._answers = True
+        else:
+            self._closing = False
 
     def _line(self, line: bytes) -> None:
         line = line.strip(b"\n \0")
+        if not line and self._to_set_up:
+            self._to_set_up -= 1
+            return
         if not line or line in (b"z", b"Z"):
+            self._to_set_up = 0
+            self._answered()
             return
         if line[:1] in _IDENTIFIER_DIGITS:
             message = parsed(line)

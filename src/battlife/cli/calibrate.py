@@ -120,4 +120,9 @@ def _line(row: Mapping[str, Any]) -> str:
         f"{head}; units left out: error {100 * row['mape']:.2f} % (RMSE "
         f"{row['rmse']:.4g}), intervals hold {100 * row['coverage']:.1f} % at a width "
         f"of {row['width']:.4g}, {100 * row['refused']:.1f} % refused"
+        + (
+            f" (their error would have been {100 * row['mape_refused']:.1f} %)"
+            if row["mape_refused"] is not None
+            else ""
+        )
     )

@@ -36,7 +36,7 @@ def calibrate_cell(
     ----------
     paths : OCV tests and dynamic tests of one cell type, or one published cell model
     estimator : one of CELL_METHODS
-    options : its nominal_ah overrules the capacity of the recordings
+    options : how to read; a rated capacity is not a measured one and is not taken
 
     Raises
     ------
@@ -62,7 +62,6 @@ def calibrate_cell(
     model, fits = calibrate_cell_model(
         units,
         estimator=estimator,
-        capacity_ah=options.nominal_ah,
         base=base,
         software=software,
     )

@@ -118,7 +118,7 @@ _NEEDS: Final[Mapping[str, Need]] = types.MappingProxyType(
 )
 """Methods of a grade, in order, with what each needs."""
 
-SCREENING: Final[tuple[str, ...]] = ("pulse", "partial_charge")
+SCREENING: Final[tuple[str, ...]] = ("pulse",)
 """Methods that estimate a state of health with a model."""
 
 _ON_REQUEST: Final[Mapping[str, str]] = types.MappingProxyType(

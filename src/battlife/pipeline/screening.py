@@ -12,10 +12,9 @@ from battlife.errors import EstimateError, InputError
 from battlife.estimators import build
 from battlife.estimators.learned.applying import Screened, apply
 from battlife.estimators.learned.tracing import FEATURISERS, features_of
-from battlife.estimators.learned.training import Labels, Summary, train
-from battlife.estimators.soh import state_of_health
+from battlife.estimators.learned.training import Labels, Summary, part_names, train
+from battlife.estimators.soh import doubtful
 from battlife.grading import load_policy
-from battlife.model import Estimate
 from battlife.model._arrays import Column
 from battlife.model.learned import Model
 from battlife.model.table import FeatureTable
@@ -27,8 +26,12 @@ from battlife.readers.feature_tables import is_table, read_feature_table
 
 TABLE: Final = "table"
 """Name of the estimator of a model for ready tables."""
-MEASURED: Final = ("discharge_capacity_ah", "soh_capacity")
-"""Truths that a recording itself may hold: the measurement nearest to the features."""
+CAPACITY: Final = "discharge_capacity_ah"
+MEASURED: Final = (CAPACITY, "soh_capacity")
+"""Truths that a recording itself may hold."""
+TELLING: Final = 0.9999
+"""Correlation from which a column is the truth in other words: no measured feature
+follows a state of health to 1 % of its spread."""
 KEYS: Final = ("unit", "file", "cell")
 """Columns by which a table of labels may name a recording, by id or file name."""
 
@@ -68,6 +71,8 @@ def calibrate_lot(
                 for name in needed:
                     found.label(name)
         table = _labelled_recordings(paths, labels.truth, estimator, options)
+    if not labels.features:
+        _refuse_what_tells_the_truth(table, labels)
     software = software_versions()["battlife"]
     model, summaries = train(table, labels, estimator, software)
     return model, tuple(_summary_row(s) for s in summaries)
@@ -242,21 +247,53 @@ def _label_values(tables: Sequence[FeatureTable], truth: str) -> dict[str, float
 
 
 def _measured(unit: Unit, truth: str, table: FeatureTable) -> Column:
-    """Return (n,) the truth that the same recording measured nearest to each row."""
+    """Return (n,) the truth of the same recording: the complete discharge that follows.
+
+    Where none follows a row, the last one before it. Doubtful discharges are no truth.
+    """
     pack = with_sensor(unit.pack, load_policy(None))
-    estimates: Sequence[Estimate] = build("capacity", {}).estimate(unit.trace, pack)
-    if truth.startswith("soh"):
-        estimates = state_of_health(estimates, pack)
-    having = [e for e in estimates if e.status == "ok" and truth in e.measurements]
+    rated = 1.0 if truth == CAPACITY else unit.pack.nominal_ah
+    if not rated:
+        raise InputError(
+            f"{unit.trace.unit_id}: a {truth} needs the rated capacity",
+            "give --nominal-ah, or nominal_ah in units.toml",
+        )
+    having = [
+        e
+        for e in build("capacity", {}).estimate(unit.trace, pack)
+        if e.status == "ok" and CAPACITY in e.measurements and not doubtful(e)
+    ]
     if not having:
         return np.full(len(table), np.nan)
-    begin = np.array([e.start_sample for e in having], dtype=float)
-    end = np.array([e.stop_sample for e in having], dtype=float)
-    value = np.array([e.measurements[truth].value for e in having], dtype=float)
-    start, stop = table.number("start_sample"), table.number("stop_sample")
-    gap = np.maximum(begin - stop[:, None], start[:, None] - end).clip(min=0.0)
-    nearest: Column = value[gap.argmin(axis=1)]
-    return nearest
+    begin = np.array([e.start_sample for e in having])
+    value = np.array([e.measurements[CAPACITY].value for e in having], dtype=float)
+    after = np.searchsorted(begin, table.number("stop_sample") - 1, side="left")
+    measured: Column = value[np.minimum(after, value.size - 1)] / rated
+    return measured
+
+
+def _refuse_what_tells_the_truth(table: FeatureTable, labels: Labels) -> None:
+    """Raise where a column that nobody named as a feature is the truth in disguise.
+
+    A capacity in Ah beside a state of health would be learned perfectly, and is not
+    there for the units to be screened.
+    """
+    truth = table.number(labels.truth)
+    for name, column in table.numbers.items():
+        if name in {labels.truth, labels.group, *labels.by}:
+            continue
+        kinds = np.array(part_names(table, labels.by))
+        for kind in sorted(set(kinds.tolist())):
+            rows = (kinds == kind) & np.isfinite(truth) & np.isfinite(column)
+            x, y = column[rows], truth[rows]
+            if x.size < 3 or not x.std() > 0 or not y.std() > 0:
+                continue
+            if abs(float(np.corrcoef(x, y)[0, 1])) > TELLING:
+                raise InputError(
+                    f"column {name!r} gives {labels.truth!r} away ({kind or 'all'}): "
+                    "units to be screened will not have it",
+                    "name the features with --features",
+                )
 
 
 def _summary_row(found: Summary) -> Row:

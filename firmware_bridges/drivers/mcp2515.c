@@ -145,14 +145,14 @@ static bool timing_of(uint8_t btr0, uint8_t btr1, uint8_t *cnf)
     if ((brp & 1u) != 0u) {
         brp = (uint8_t)(brp >> 1);
     } else {
-        uint8_t quanta = (uint8_t)(before + after + 1u);
+        uint8_t quanta = (uint8_t)((uint8_t)(before + after) + 1u);
 
         if (((quanta & 1u) != 0u) || (quanta < 10u)) {
             return false;
         }
         quanta = (uint8_t)(quanta >> 1);
         after = (after < 4u) ? 2u : (uint8_t)(after >> 1);
-        before = (uint8_t)(quanta - after - 1u);
+        before = (uint8_t)((uint8_t)(quanta - after) - 1u);
     }
 #elif MCP2515_CRYSTAL_MHZ != 16u
 #error "a crystal of 8 or 16 MHz"

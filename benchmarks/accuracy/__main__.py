@@ -21,6 +21,7 @@ import scipy
 import battlife
 
 TOPICS = {
+    "screening": "Screening: units no model saw",
     "degradation_modes": "dQ/dV and degradation modes",
     "impedance": "Impedance, pulses and power",
     "knee": "Knee and remaining life",

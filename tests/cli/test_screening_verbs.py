@@ -154,3 +154,18 @@ def test_info_says_what_a_model_is_and_a_damaged_one_is_refused(lot):
     done = battlife("screen", "rest.csv", "--model", "cut.h5", cwd=lot)
     assert done.returncode == 3
     assert "cut.h5" in done.stderr
+
+
+def test_a_value_of_a_small_lot_says_so(lot):
+    rows = (lot / "lot.csv").read_text().splitlines()
+    (lot / "small.csv").write_text("\n".join(rows[: 1 + 5 * ROWS]) + "\n")
+    done = battlife(
+        *["calibrate", "small.csv", "--truth", "soh", "--group", "unit"],
+        *["--by", "kind", "--features", "R*", "-o", "small.h5"],
+        cwd=lot,
+    )
+    assert done.returncode == 0, done.stderr
+    done = battlife("screen", "lot.csv", "--model", "small.h5", "--json", cwd=lot)
+    told = [row for row in lines(done) if row["status"] == "ok"]
+    assert told
+    assert all(row["reasons"] == ["few_units"] for row in told)

@@ -9,6 +9,7 @@ from statistics import NormalDist
 
 from battlife.errors import EstimateError
 from battlife.estimators import build, takes_model
+from battlife.estimators.learned.applying import FEW_UNITS
 from battlife.estimators.soh import doubtful, state_of_health, temperature_of
 from battlife.grading import (
     Evidence,
@@ -182,7 +183,8 @@ def deciding(
 ) -> tuple[Estimate, ...]:
     """Return the accepted estimates that speak for the unit as it is now.
 
-    Of each method but resistance the last one, of the capacities the last that is no
+    A value of a model that learned from too few units decides nothing. Of each method
+    but resistance the last one, of the capacities the last that is no
     doubtful measure of health, where there is one. Of the resistances the median, by
     value, of the last :data:`RECENT_PULSES` discharge pulses (charge pulses where there
     are none) taken within the policy's window around the reference temperature, or of
@@ -192,7 +194,7 @@ def deciding(
     last: dict[str, Estimate] = {}
     pulses: list[Estimate] = []
     for estimate in estimates:
-        if estimate.status != "ok":
+        if estimate.status != "ok" or FEW_UNITS in estimate.reasons:
             continue
         if estimate.method == "dcir":
             pulses.append(estimate)

@@ -1,7 +1,7 @@
 """A Model applied to rows of features: a value with its interval, or a refusal."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 import numpy as np
@@ -20,6 +20,12 @@ from battlife.model._arrays import Column, IndexColumn
 from battlife.model.learned import Model
 from battlife.model.table import FeatureTable
 
+FEW_UNITS: Final = "few_units"
+"""Qualifies a value of a lot so small that its edge is not known: it may take a unit of
+another type for one of its own, and its intervals may hold less than they promise."""
+TRUSTED_UNITS: Final = 12
+"""Units from which a lot of each type of PulseBat refused every other type; of ten, one
+type let others in."""
 OUTSIDE: Final = "outside_domain"
 UNKNOWN_TYPE: Final = "unknown_type"
 OTHER_TYPE: Final = "type_disagrees"
@@ -91,7 +97,17 @@ def apply(model: Model, table: FeatureTable) -> tuple[Screened, ...]:
         names = [declared[row] for row in open_rows.tolist()]
         for answered in _told(answers, names, open_rows):
             found[answered.row] = answered
-    return tuple(f for f in found if f is not None)
+    few = {
+        part: len(model.texts.get(f"parts/{part or 'all'}/units", ())) < TRUSTED_UNITS
+        for part in parts
+    }
+    return tuple(
+        replace(f, reasons=(*f.reasons, FEW_UNITS))
+        if f.status == "ok" and few[declared[f.row]]
+        else f
+        for f in found
+        if f is not None
+    )
 
 
 def _disagreement(model: Model, part: str, table: FeatureTable, row: int) -> str:

@@ -6,7 +6,8 @@ import numpy as np
 from scipy.stats import beta
 
 from battlife.estimators.learned.applying import apply
-from battlife.estimators.learned.training import Labels, folds_of, train
+from battlife.estimators.learned.parts import folds_of
+from battlife.estimators.learned.training import Labels, train
 from battlife.grading import load_policy
 from battlife.model.table import FeatureTable
 from battlife.readers.feature_tables import read_feature_table

@@ -22,6 +22,7 @@ import battlife
 
 TOPICS = {
     "screening": "Screening: units no model saw",
+    "screening_lots": "Screening: other lots",
     "degradation_modes": "dQ/dV and degradation modes",
     "impedance": "Impedance, pulses and power",
     "knee": "Knee and remaining life",

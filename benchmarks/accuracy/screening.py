@@ -20,12 +20,6 @@ PULSES = (
     "once, with everything chosen inside. Error and intervals are of the rows kept."
     " Baseline: ridge on the columns as they are, same folds."
 )
-OTHERS = (
-    "LSD: five folds of cells; Cambridge: each cell left out. A model is calibrated"
-    " on the other cells and screens those. Features and learners were compared on "
-    "these same cells while they were made, so these figures are somewhat "
-    "optimistic. Baseline as above."
-)
 FOREIGN = (
     "A model of one type of PulseBat is given all rows of each other type, with "
     "nothing said of their type; all must be refused."
@@ -246,75 +240,6 @@ def foreign(shared):
     return rows
 
 
-def other_lots(shared):
-    """Return charge curves with relaxation (LSD) and impedance spectra (Cambridge)."""
-    lots = (
-        (
-            "charge curve 3.8 to 4.1 V and relaxation",
-            "lsd_second_life/lsd_give.parquet",
-            Labels("capacity_Ah", "cell", (), ("q_*", "relax_V")),
-            ("q_charge_3p8_to_4p1V_Ah", "relax_V"),
-            ("RMSE / Ah", 1.0, 0.024),
-        ),
-        (
-            "impedance spectrum",
-            "eis_cambridge/eis_train.parquet",
-            Labels("capacity_mAh", "cell", (), ("re*", "negim*")),
-            tuple(f"{p}{k}" for p in ("re", "negim") for k in range(60)),
-            ("RMSE / mAh", 1.0, 0.8),
-        ),
-    )
-    rows = []
-    for task, file, labels, names, (figure, scale, target) in lots:
-        table = read_feature_table(shared / file)
-        truth, unit = table.number(labels.truth), np.array(table.label(labels.group))
-        folds = by_unit(table, labels.group, truth, np.zeros(len(table)))
-        if np.unique(unit).size < 8:
-            folds = np.unique(unit, return_inverse=True)[1]
-        value, low, high, simple = screened(table, labels, names, folds)
-        kept = np.isfinite(value)
-        ours = scale * float(np.sqrt(np.mean((value - truth)[kept] ** 2)))
-        held = ((low <= truth) & (truth <= high))[kept]
-        about = {"task": task, "data": file.split("/")[0], "protocol": OTHERS}
-        rows += [
-            about
-            | {
-                "figure": figure,
-                "ours": round(ours, 4),
-                "baseline": round(
-                    scale * float(np.sqrt(np.nanmean((simple - truth) ** 2))), 4
-                ),
-                "target": target,
-                "met": ours <= target,
-                "why": "The best of the research was not brought in, or has few cells.",
-            },
-            about
-            | {
-                "figure": "MAPE / %",
-                "ours": round(100 * float(np.mean(np.abs(value / truth - 1)[kept])), 2),
-            },
-            about
-            | {
-                "figure": "coverage of the interval, units equal",
-                "ours": round(share(held, unit[kept]), 3),
-                "target": "0.85 or more",
-                "met": share(held, unit[kept]) >= 0.85,
-                "why": "Few cells.",
-            },
-            about
-            | {
-                "figure": "mean width",
-                "ours": round(float((high - low)[kept].mean()), 4),
-            },
-            about
-            | {
-                "figure": "own rows refused / %",
-                "ours": round(100 * float((~kept).mean()), 2),
-            },
-        ]
-    return rows
-
-
 def rows(shared):
     voltages = [f"U{k}" for k in range(1, 22)]
     unknown, told = pulses(
@@ -322,8 +247,8 @@ def rows(shared):
     )
     known, _ = pulses(
         shared,
-        [*voltages, "soc_from_Ah"],
+        [*voltages, "soc_set_pct"],
         "pulse test, charge since empty known",
         KNOWN,
     )
-    return unknown + known + decisions(*told) + foreign(shared) + other_lots(shared)
+    return unknown + known + decisions(*told) + foreign(shared)

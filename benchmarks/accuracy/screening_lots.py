@@ -11,7 +11,8 @@ OTHERS = (
     "LSD and Cambridge: what `battlife calibrate` reports, of cells left out in "
     "turn (ten folds of cells; each cell where there are fewer). Features and "
     "learners were compared on these same cells while they were made, so these "
-    "figures are somewhat optimistic. Baseline: ridge on the columns as they are, same folds."
+    "figures are somewhat optimistic. Baseline: ridge on the columns as they are, "
+    "same folds."
 )
 
 

@@ -167,6 +167,7 @@ def half_cycle_of(trace: Trace, pack: Pack, estimate: Estimate) -> HalfCycle:
             min(estimate.stop_sample, trace.n_samples),
             direction,
         ),
+        # Conditions hold texts too; these two are numbers where both are stated.
         (abs(float(current)) / float(rate), float(whole), quantum, n_cells),  # type: ignore[arg-type]
     )
 

@@ -127,10 +127,10 @@ class SocFilter:
 
     @property
     def _method(self) -> tuple[str, str]:
-        raise NotImplementedError
+        raise NotImplementedError  # each filter states its own name and version
 
     def _kernel(self) -> Kernel:
-        raise NotImplementedError
+        raise NotImplementedError  # each filter loads its own kernel alone
 
     def _check(self, trace: Trace) -> None:
         for name in ("current_a", "voltage_v"):

@@ -159,6 +159,7 @@ def evaluate(
     return total
 
 
+# Numba has no types of its own.
 _FITTED = types.Tuple((float64[::1], float64[:, ::1], float64[::1]))  # type: ignore[no-untyped-call]
 
 

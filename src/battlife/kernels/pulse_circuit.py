@@ -100,6 +100,7 @@ def respond(
     return m
 
 
+# Numba has no types of its own.
 _FITTED = types.Tuple(  # type: ignore[no-untyped-call]
     (float64[::1], float64[:, ::1], float64[::1], float64)
 )

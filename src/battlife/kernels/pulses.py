@@ -17,6 +17,7 @@ FOUND, TOO_SHORT, TOO_COARSE, MISSING, WRONG_SIGN = 0, 1, 2, 3, 4
 _WIDTH: Final = 12.0**0.5
 """Width of a rectangle over its standard uncertainty."""
 
+# Numba has no types of its own.
 _ONE = types.Tuple((int64, float64, float64, float64, int64))  # type: ignore[no-untyped-call]
 
 

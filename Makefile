@@ -14,6 +14,7 @@ $(STAMP): pyproject.toml
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --upgrade "pip>=25.1"
 	$(BIN)/python -m pip install --quiet -e ".[all]" --group dev
+	$(BIN)/python -m compileall -q src
 	touch $@
 
 demo: $(STAMP)

@@ -8,7 +8,7 @@ a block is left out.
 import numpy as np
 import numpy.typing as npt
 
-from battlife.kernels._jit import F8, F8_2D, float64, int64, kernel
+from battlife.kernels._jit import F8, F8_2D, float64, int64, kernel, part_of_kernel
 
 Floats = npt.NDArray[np.float64]
 
@@ -64,7 +64,7 @@ def cell_median(cell_voltage_v: Floats) -> Floats:
     return result
 
 
-@kernel(float64(F8, int64, F8, int64))
+@part_of_kernel
 def _dot(column: Floats, begin: int, away: Floats, size: int) -> float:
     """Return the sum of products of column[begin:begin + size] and away[:size].
 

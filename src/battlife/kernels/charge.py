@@ -16,7 +16,7 @@ run to run: the same input gives the same bits.
 import numpy as np
 import numpy.typing as npt
 
-from battlife.kernels._jit import F8, float64, int64, kernel, tuple_of
+from battlife.kernels._jit import F8, float64, int64, kernel, part_of_kernel, tuple_of
 
 Floats = npt.NDArray[np.float64]
 
@@ -26,7 +26,7 @@ _BLOCK = 256  # intervals; a block of time, current and power fits the first cac
 _PAIR = tuple_of(float64, 2)
 
 
-@kernel(float64(F8, F8))
+@part_of_kernel
 def _twice_net(t: Floats, i: Floats) -> float:
     """Return twice the trapezoid of i over t, (n,) each."""
     n = i.size - 1
@@ -42,7 +42,7 @@ def _twice_net(t: Floats, i: Floats) -> float:
     return (a + b) + (c + d)
 
 
-@kernel(float64(F8, F8))
+@part_of_kernel
 def _twice_magnitude(t: Floats, i: Floats) -> float:
     """Return twice the integral of abs(i) over t, split at zero crossings."""
     n = i.size - 1
@@ -65,7 +65,7 @@ def _twice_magnitude(t: Floats, i: Floats) -> float:
     return (a + b) + (c + d)
 
 
-@kernel(_PAIR(F8, F8))
+@part_of_kernel
 def _split(t: Floats, i: Floats) -> tuple[float, float]:
     """Return twice (net, magnitude) of one block."""
     positive = 0
@@ -79,7 +79,7 @@ def _split(t: Floats, i: Floats) -> tuple[float, float]:
     return net, _twice_magnitude(t, i)
 
 
-@kernel(_PAIR(float64, float64))
+@part_of_kernel
 def _halves(net: float, magnitude: float) -> tuple[float, float]:
     """Return (charged, discharged) per hour from twice the net and the magnitude."""
     scale = 0.25 / SECONDS_PER_HOUR

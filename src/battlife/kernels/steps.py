@@ -3,7 +3,7 @@
 import numpy as np
 import numpy.typing as npt
 
-from battlife.kernels._jit import F8, float64, int64, kernel, tuple_of
+from battlife.kernels._jit import F8, float64, int64, kernel, part_of_kernel, tuple_of
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
@@ -67,7 +67,7 @@ def find_steps(
     return first, kind
 
 
-@kernel(int64[::1](int64[::1], int64))
+@part_of_kernel
 def _grown(values: Ints, capacity: int) -> Ints:
     """Return a copy with room for `capacity` entries."""
     result = np.empty(capacity, dtype=np.int64)

@@ -523,13 +523,13 @@ SAMPLES["bridge"] = [
     Sample(
         "identity",
         serial(
-            "000301810103BB020107EE6CF8A10101010B0C04E1C068108C0A7C15010350C3010350C301"
-            "0338EA00",
-            "00030101010101010107EE6CF8A1DCA800",
+            "000301810103BB0201072C510A110101010B0C04E1C068108C0A7C15010350C3010350C301"
+            "010337B600",
+            "000301010101010101072C510A119CA300",
         ),
         {
             "software_version": "1.0",
-            "bridge_protocol": "A1F86CEE",
+            "bridge_protocol": "110A512C",
             "bridge_n_cells": 12.0,
             "bridge_over_voltage_v": 4.2,
             "bridge_under_voltage_v": 2.7,
@@ -537,15 +537,16 @@ SAMPLES["bridge"] = [
             "bridge_under_temperature_degc": 0.0,
             "bridge_charge_max_a": 50.0,
             "bridge_discharge_max_a": 50.0,
+            "bridge_refusal": "none",
         },
         _EMULATED,
     ),
     Sample(
         "measurement",
         serial(
-            "000401820103BD020107EE6CF8A1010C010101010102460388130125040CC409C40EC409C4"
-            "09E8805781C6813582A48213838283F1836084CF843E85AD85ABF700",
-            "00030102010101010107EE6CF8A126D000",
+            "000401820103BD0201072C510A11010C010101010102460388130125040CC409C40EC409C4"
+            "09E8805781C6813582A48213838283F1836084CF843E85AD85F68100",
+            "000301020101010101072C510A1166DB00",
         ),
         {
             "cell_voltage_v": tuple((33000 + 111 * i) / 10_000 for i in range(12)),
@@ -564,8 +565,8 @@ SAMPLES["bridge"] = [
     Sample(
         "arm",
         serial(
-            "000401830203BF020106EE6CF8A110020201010103099200",
-            "00030110010101010107EE6CF8A1A82500",
+            "000401830203BF0201062C510A111002020101010336B300",
+            "000301100101010101072C510A11E82E00",
         ),
         {"bridge_state": "closed", "fault_codes": ()},
         _EMULATED,
@@ -573,8 +574,8 @@ SAMPLES["bridge"] = [
     Sample(
         "clear",
         serial(
-            "000401830403C1020106EE6CF8A1120101010101039CDC00",
-            "00030112010101010107EE6CF8A11B8500",
+            "000401830403C10201062C510A1112010101010103A3FD00",
+            "000301120101010101072C510A115B8E00",
         ),
         {"bridge_state": "starting", "fault_codes": ()},
         _EMULATED,

@@ -99,6 +99,7 @@ static void put_identity(const bridge_t *bridge, frame_t *answer)
     frame_put_u32(&at[BL_IDENTITY_AT_CHARGE_MAX_MA], (uint32_t)limits->charge_max_ma);
     frame_put_u32(&at[BL_IDENTITY_AT_DISCHARGE_MAX_MA],
                   (uint32_t)limits->discharge_max_ma);
+    at[BL_IDENTITY_AT_REFUSAL] = bridge->calibration.refusal;
 }
 
 static uint8_t flags_of(const bridge_t *bridge)
@@ -195,7 +196,9 @@ bool bridge_answer(bridge_t *bridge, const frame_t *request, frame_t *answer,
             answered = false;
             break;
         case BL_ASK_ARM:
-            put_outcome(bridge, answer, BL_ASK_ARM, safety_arm(safety, now_ms));
+            put_outcome(bridge, answer, BL_ASK_ARM,
+                        bridge->calibrated ? safety_arm(safety, now_ms)
+                                           : BL_OUTCOME_NOT_CALIBRATED);
             break;
         case BL_ASK_DISARM:
             put_outcome(bridge, answer, BL_ASK_DISARM, safety_disarm(safety, now_ms));

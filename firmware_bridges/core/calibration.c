@@ -3,7 +3,8 @@
 #include "crc16.h"
 #include "frame.h"
 
-#define SUM_MAX 16380 /* four conversions of 12 bits */
+#define SUM_MAX 16380u /* four conversions of 12 bits */
+#define CURRENT_MAX_UA 100000 /* times SUM_MAX it fits 32 bits */
 
 static int16_t get_i16(const uint8_t *at)
 {
@@ -56,28 +57,101 @@ static bool is_wired(const calibration_t *read)
            && (read->n_temperatures <= BL_TEMPERATURES);
 }
 
-static bool is_limited(const safety_limits_t *limits)
+static bool is_voltage_right(const safety_limits_t *limits)
 {
     return (limits->under_voltage_mv < limits->over_voltage_mv)
-           && (limits->over_voltage_mv <= 5000u) /* what an LTC6811 input measures */
-           && (limits->under_temperature_cdegc < limits->over_temperature_cdegc)
-           && (limits->charge_max_ma > 0) && (limits->discharge_max_ma > 0);
+           && (limits->over_voltage_mv <= BL_DESIGN_OVER_VOLTAGE_MAX_MV)
+           && (limits->under_voltage_mv >= BL_DESIGN_UNDER_VOLTAGE_MIN_MV);
 }
 
-/* The product of a reading and its factor must fit 32 bits. */
-static bool is_scaled(const calibration_t *read)
+static bool is_temperature_right(const safety_limits_t *limits)
 {
-    return (read->current_ua != 0) && (read->current_ua >= -100000)
-           && (read->current_ua <= 100000) && (read->current_zero >= 0)
-           && (read->current_zero <= SUM_MAX);
+    return (limits->under_temperature_cdegc < limits->over_temperature_cdegc)
+           && (limits->over_temperature_cdegc <= BL_DESIGN_OVER_TEMPERATURE_MAX_CDEGC)
+           && (limits->under_temperature_cdegc >= BL_DESIGN_UNDER_TEMPERATURE_MIN_CDEGC);
+}
+
+static bool is_current_right(const safety_limits_t *limits)
+{
+    return (limits->charge_max_ma > 0) && (limits->discharge_max_ma > 0)
+           && (limits->charge_max_ma <= BL_DESIGN_CURRENT_MAX_MA)
+           && (limits->discharge_max_ma <= BL_DESIGN_CURRENT_MAX_MA);
+}
+
+static int32_t less_margin(int32_t ma)
+{
+    return ma - ((ma / 100) * BL_DESIGN_SENSOR_MARGIN_PERCENT);
+}
+
+/* The product of a reading and its factor fits 32 bits, and a current at either limit
+ * is one that the converter can show. */
+static bool is_sensor_right(const calibration_t *read)
+{
+    bool right = (read->current_ua != 0) && (read->current_ua >= -CURRENT_MAX_UA)
+                 && (read->current_ua <= CURRENT_MAX_UA) && (read->current_zero >= 0)
+                 && (read->current_zero <= (int16_t)SUM_MAX);
+
+    if (right) {
+        const int32_t at_first = calibration_current(read, 0u);
+        const int32_t at_last = calibration_current(read, SUM_MAX);
+        const int32_t highest = (at_first > at_last) ? at_first : at_last;
+        const int32_t lowest = (at_first > at_last) ? at_last : at_first;
+
+        right = (read->limits.charge_max_ma <= less_margin(highest))
+                && (read->limits.discharge_max_ma <= -less_margin(lowest));
+    }
+    return right;
+}
+
+static bool is_within(int16_t value, int16_t bound)
+{
+    return (value >= -bound) && (value <= bound);
+}
+
+static bool is_correction_right(const calibration_t *read)
+{
+    bool right = true;
+
+    for (uint8_t i = 0u; i < BL_TEMPERATURES; i++) {
+        right = right
+                && is_within(read->temperature_offset_cdegc[i],
+                             BL_DESIGN_TEMPERATURE_OFFSET_MAX_CDEGC);
+    }
+    for (uint8_t i = 0u; i < BL_CELLS; i++) {
+        right = right && is_within(read->cell_gain_ppm[i], BL_DESIGN_CELL_GAIN_MAX_PPM);
+    }
+    return right;
+}
+
+static uint8_t refusal_of(const calibration_t *read)
+{
+    uint8_t refusal = BL_REFUSAL_NONE;
+
+    if (!is_wired(read)) {
+        refusal = BL_REFUSAL_WIRING;
+    } else if (!is_voltage_right(&read->limits)) {
+        refusal = BL_REFUSAL_VOLTAGE;
+    } else if (!is_temperature_right(&read->limits)) {
+        refusal = BL_REFUSAL_TEMPERATURE;
+    } else if (!is_current_right(&read->limits)) {
+        refusal = BL_REFUSAL_CURRENT;
+    } else if (!is_sensor_right(read)) {
+        refusal = BL_REFUSAL_SENSOR;
+    } else if (!is_correction_right(read)) {
+        refusal = BL_REFUSAL_CORRECTION;
+    } else {
+        /* within the design */
+    }
+    return refusal;
 }
 
 bool calibration_read(const uint8_t *record, calibration_t *out)
 {
     const uint16_t crc = frame_get_u16(&record[BL_CALIBRATION_CRC]);
-    bool right = (frame_get_u16(&record[BL_CALIBRATION_AT_MAGIC]) == BL_CALIBRATION_MAGIC)
-                 && (record[BL_CALIBRATION_AT_LAYOUT] == BL_CALIBRATION_LAYOUT)
-                 && (crc == crc16(record, BL_CALIBRATION_CRC));
+    const bool whole =
+        (frame_get_u16(&record[BL_CALIBRATION_AT_MAGIC]) == BL_CALIBRATION_MAGIC)
+        && (record[BL_CALIBRATION_AT_LAYOUT] == BL_CALIBRATION_LAYOUT)
+        && (crc == crc16(record, BL_CALIBRATION_CRC));
 
     out->crc = crc;
     out->n_front_ends = record[BL_CALIBRATION_AT_N_FRONT_ENDS];
@@ -104,11 +178,11 @@ bool calibration_read(const uint8_t *record, calibration_t *out)
         out->cell_offset_100uv[i] =
             (int8_t)record[BL_CALIBRATION_AT_CELL_OFFSET_100UV + i];
     }
-    right = right && is_wired(out) && is_limited(&out->limits) && is_scaled(out);
-    if (!right) {
+    out->refusal = whole ? refusal_of(out) : BL_REFUSAL_NO_RECORD;
+    if (out->refusal != BL_REFUSAL_NONE) {
         set_default(out);
     }
-    return right;
+    return out->refusal == BL_REFUSAL_NONE;
 }
 
 uint8_t calibration_cells(const calibration_t *calibration)

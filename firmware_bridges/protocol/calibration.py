@@ -2,8 +2,9 @@
 
 ``python calibration.py my_bridge.toml my_bridge.eep.hex`` writes Intel hex for
 ``avrdude -U eeprom:w:my_bridge.eep.hex:i``. calibration_example.toml says what may be
-in the file. The image is checked by the bridge: with a wrong CRC, or with values that
-make no sense, it measures but never arms.
+in the file. Values beyond the reference design ([design] in bridge_protocol.toml) are
+refused here, and by the bridge once more (core/calibration.c): on such a record, or on
+one with a wrong CRC, it measures but never arms.
 """
 
 import binascii
@@ -17,10 +18,14 @@ from typing import Any
 from generate import CODES, SOURCE
 
 BYTES_PER_LINE = 16
+SUM_MAX = 16380
+"""Four conversions of 12 bits."""
+CURRENT_MAX_UA = 100_000
+"""Times SUM_MAX it fits the 32 bits of the bridge."""
 
 
 def image(values: Mapping[str, Any]) -> bytes:
-    """Return the record of the EEPROM.
+    """Return the record of the EEPROM for a bridge within the reference design.
 
     Parameters
     ----------
@@ -30,7 +35,84 @@ def image(values: Mapping[str, Any]) -> bytes:
     Raises
     ------
     ValueError
-        A field is missing, unknown, or out of range.
+        A field is missing, unknown, or beyond the design.
+    """
+    data = packed(values)
+    if refused := refusals(values):
+        raise ValueError("; ".join(refused.values()))
+    return data
+
+
+def refusals(values: Mapping[str, Any]) -> dict[str, str]:
+    """Return what the bridge refuses of it: names of [refusal], each with the reason.
+
+    The rules are those of core/calibration.c, which names the first of them alone.
+    """
+    definition = tomllib.loads(SOURCE.read_text())
+    design, capacity = definition["design"], definition["capacity"]
+    refused = {}
+    if not _is_wired(values, capacity):
+        refused["wiring"] = (
+            f"1 or {capacity['front_ends']} front ends with 1 to "
+            f"{capacity['cells_per_front_end']} cells each, and 1 to "
+            f"{capacity['temperatures']} temperatures"
+        )
+    for name, unit in (("voltage", "mv"), ("temperature", "cdegc")):
+        least = design[f"under_{name}_min_{unit}"]
+        most = design[f"over_{name}_max_{unit}"]
+        low, high = values[f"under_{name}_{unit}"], values[f"over_{name}_{unit}"]
+        if not least <= low < high <= most:
+            refused[name] = (
+                f"under_{name}_{unit} = {low} and over_{name}_{unit} = {high} are not "
+                f"{least} to {most}, the first below the second"
+            )
+    limits = (values["charge_max_ma"], values["discharge_max_ma"])
+    if not all(0 < ma <= design["current_max_ma"] for ma in limits):
+        refused["current"] = (
+            f"charge_max_ma = {limits[0]} and discharge_max_ma = {limits[1]} are not "
+            f"1 to {design['current_max_ma']}"
+        )
+    zero, scale_ua = values["current_zero"], values["current_ua"]
+    shown = sorted((code - zero) * scale_ua / 1000 for code in (0, SUM_MAX))
+    share = 1 - design["sensor_margin_percent"] / 100
+    if not (
+        0 <= zero <= SUM_MAX
+        and 0 < abs(scale_ua) <= CURRENT_MAX_UA
+        and limits[0] <= share * shown[1]
+        and limits[1] <= -share * shown[0]
+    ):
+        refused["sensor"] = (
+            f"current_zero = {zero} and current_ua = {scale_ua}: the sensor shows "
+            f"{shown[0] / 1000:.1f} to {shown[1] / 1000:.1f} A, of which the limits "
+            f"must leave {design['sensor_margin_percent']} %"
+        )
+    for field, bound in (
+        ("temperature_offset_cdegc", design["temperature_offset_max_cdegc"]),
+        ("cell_gain_ppm", design["cell_gain_max_ppm"]),
+    ):
+        if any(abs(value) > bound for value in values[field]):
+            refused["correction"] = f"{field} is beyond +-{bound}"
+    return refused
+
+
+def _is_wired(values: Mapping[str, Any], capacity: Mapping[str, int]) -> bool:
+    used = values["n_front_ends"]
+    cells = (values["cells_first"], values["cells_second"])
+    return (
+        1 <= used <= capacity["front_ends"]
+        and all(1 <= n <= capacity["cells_per_front_end"] for n in cells[:used])
+        and not any(cells[used:])
+        and 1 <= values["n_temperatures"] <= capacity["temperatures"]
+    )
+
+
+def packed(values: Mapping[str, Any]) -> bytes:
+    """Return the record of any values that its fields hold, sensible or not.
+
+    Raises
+    ------
+    ValueError
+        A field is missing, unknown, or does not hold its value.
     """
     record = tomllib.loads(SOURCE.read_text())["calibration"]
     own = {"magic": record["magic"], "layout": record["layout"]}

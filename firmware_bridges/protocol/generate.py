@@ -19,7 +19,7 @@ MODULE = HERE.parents[1] / "src" / "battlife" / "wire" / "_bridge_protocol.py"
 SIZES = {"u8": 1, "i8": 1, "u16": 2, "i16": 2, "u32": 4, "i32": 4}
 CODES = {"u8": "B", "i8": "b", "u16": "H", "i16": "h", "u32": "I", "i32": "i"}
 HASH_BYTES = 4
-ENUMS = ("state", "outcome")
+ENUMS = ("state", "outcome", "refusal")
 BITS = ("fault", "flag")
 PLAIN = ("timing", "capacity")
 
@@ -44,6 +44,9 @@ def header(definition: Mapping[str, Any]) -> str:
     for table in PLAIN:
         for name, value in definition[table].items():
             lines.append(f"#define BL_{name.upper()} {value}u")
+    for name, value in definition["design"].items():
+        literal = f"{value}u" if name.endswith("_mv") else f"({value})"
+        lines.append(f"#define BL_DESIGN_{name.upper()} {literal}")
     lines += [
         "",
         f"#define BL_MISSING_U16 0x{definition['missing']['u16']:X}u",
@@ -105,6 +108,8 @@ def module(definition: Mapping[str, Any]) -> str:
         f"MAX_CELLS: Final = {definition['capacity']['cells']}",
         f"MAX_TEMPERATURES: Final = {definition['capacity']['temperatures']}",
     ]
+    for name, value in definition["design"].items():
+        lines.append(f"DESIGN_{name.upper()}: Final = {value}")
     for kind, value in missing.items():
         lines.append(f"MISSING_{kind.upper()}: Final = {value}")
     lines.append("")

@@ -18,7 +18,8 @@ FIRMWARE = Path(__file__).parents[2] / "firmware_bridges"
 PROTOCOL = FIRMWARE / "protocol"
 sys.path.insert(0, str(PROTOCOL))
 
-from calibration import image  # noqa: E402
+from calibration import image as refusing_image  # noqa: E402, F401
+from calibration import packed, refusals  # noqa: E402, F401
 from generate import CODES, protocol_hash  # noqa: E402
 
 DEFINITION = tomllib.loads((PROTOCOL / "bridge_protocol.toml").read_text())
@@ -73,7 +74,7 @@ def flashed(elf: Path, folder: Path, record: bytes | None, name: str = "cell") -
 
 def calibrated(**changes: Any) -> bytes:
     """Return the EEPROM of a bridge with twelve cells and 4 NTCs, with changes."""
-    return image({**CALIBRATION, **changes})
+    return packed({**CALIBRATION, **changes})
 
 
 def stuffed(data: bytes) -> bytes:

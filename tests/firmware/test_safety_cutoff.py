@@ -223,7 +223,7 @@ def test_without_a_right_calibration_nothing_is_armed(
     assert found.fields["flags"] & 4 == 0
     assert len(found.cell_100uv) == 12  # it measures all the same
     assert host.ask("ask_clear").outcome == "still_faulty"
-    assert host.ask("ask_arm").outcome == "tripped"
+    assert host.ask("ask_arm").outcome == "not_calibrated"
     assert coil(host) == "coil=0 contact=0"
 
 

@@ -12,6 +12,7 @@ typedef struct {
     safety_limits_t limits;
     int32_t current_ua;
     uint16_t crc;
+    uint8_t refusal; /* one of BL_REFUSAL_* */
     int16_t current_zero;
     int16_t temperature_offset_cdegc[BL_TEMPERATURES];
     int16_t cell_gain_ppm[BL_CELLS];
@@ -21,9 +22,10 @@ typedef struct {
     uint8_t n_temperatures;
 } calibration_t;
 
-/* Read a record of BL_CALIBRATION_SIZE bytes. False if its CRC is wrong or it makes no
- * sense: then `out` has one front end of twelve cells, no corrections and no limits, and
- * its current is missing. Nothing may be armed on it. */
+/* Read a record of BL_CALIBRATION_SIZE bytes. False if its CRC is wrong, it makes no
+ * sense, or it asks for more than the reference design allows: `out->refusal` says what.
+ * Then `out` has one front end of twelve cells, no corrections and no limits, and its
+ * current is missing. Nothing may be armed on it. */
 bool calibration_read(const uint8_t *record, calibration_t *out);
 
 uint8_t calibration_cells(const calibration_t *calibration);

@@ -7,12 +7,20 @@ be edited.
 from typing import Final
 
 VERSION: Final = 1
-HASH: Final = 0xA1F86CEE
+HASH: Final = 0x110A512C
 HEARTBEATS: Final = 16
 HEARTBEAT_S: Final = 0.2
 HOST_SILENT_S: Final = 1.0
 MAX_CELLS: Final = 24
 MAX_TEMPERATURES: Final = 4
+DESIGN_OVER_VOLTAGE_MAX_MV: Final = 4200
+DESIGN_UNDER_VOLTAGE_MIN_MV: Final = 1500
+DESIGN_OVER_TEMPERATURE_MAX_CDEGC: Final = 6000
+DESIGN_UNDER_TEMPERATURE_MIN_CDEGC: Final = -2000
+DESIGN_CURRENT_MAX_MA: Final = 50000
+DESIGN_SENSOR_MARGIN_PERCENT: Final = 10
+DESIGN_CELL_GAIN_MAX_PPM: Final = 5000
+DESIGN_TEMPERATURE_OFFSET_MAX_CDEGC: Final = 300
 MISSING_U16: Final = 65535
 MISSING_I16: Final = -32768
 MISSING_I32: Final = -2147483648
@@ -30,6 +38,17 @@ OUTCOMES: Final = (
     "host_silent",
     "still_faulty",
     "closed",
+    "not_calibrated",
+)
+REFUSALS: Final = (
+    "none",
+    "no_record",
+    "wiring",
+    "voltage",
+    "temperature",
+    "current",
+    "sensor",
+    "correction",
 )
 FAULTS: Final = (
     "over_voltage",
@@ -65,7 +84,7 @@ IDENTITY: Final = 0x81
 MEASUREMENT: Final = 0x82
 OUTCOME: Final = 0x83
 
-IDENTITY_LAYOUT: Final = "<IBBBBBBHHHhhii"
+IDENTITY_LAYOUT: Final = "<IBBBBBBHHHhhiiB"
 IDENTITY_FIELDS: Final = (
     "hash",
     "protocol_version",
@@ -81,6 +100,7 @@ IDENTITY_FIELDS: Final = (
     "under_temperature_cdegc",
     "charge_max_ma",
     "discharge_max_ma",
+    "refusal",
 )
 MEASUREMENT_LAYOUT: Final = "<IBBHHHHiBB"
 MEASUREMENT_FIELDS: Final = (

@@ -58,6 +58,22 @@ _REFUSALS: Final = {
     "host_silent": "it hears no heartbeats: say --wake (wake=True) and ask again",
     "still_faulty": "the fault is still there: nothing was cleared",
     "closed": "the contactor is closed: send `disarm` first",
+    "not_calibrated": "its calibration is refused: `identity` says why; write another",
+}
+_REFUSED_RECORD: Final = {
+    "no_record": "none was written, or it is damaged",
+    "wiring": "front ends, cells or temperatures are more than there can be",
+    "voltage": (
+        f"voltage limits must be within {bl.DESIGN_UNDER_VOLTAGE_MIN_MV} and "
+        f"{bl.DESIGN_OVER_VOLTAGE_MAX_MV} mV"
+    ),
+    "temperature": (
+        f"temperature limits must be within {bl.DESIGN_UNDER_TEMPERATURE_MIN_CDEGC} "
+        f"and {bl.DESIGN_OVER_TEMPERATURE_MAX_CDEGC} hundredths of a degC"
+    ),
+    "current": f"current limits must be within {bl.DESIGN_CURRENT_MAX_MA} mA",
+    "sensor": "the current sensor could not show a current at its limit",
+    "correction": "a correction of a cell or temperature is beyond the design",
 }
 _RESETS: Final = ("power-on", "external", "brown-out", "watchdog")
 
@@ -278,6 +294,10 @@ def _judged(fields: Mapping[str, int]) -> dict[str, Value]:
     }
 
 
+def _named_refusal(number: int) -> str:
+    return bl.REFUSALS[number] if number < len(bl.REFUSALS) else str(number)
+
+
 def _identity(
     piece: Piece, payload: bytes, notices: tuple[Notice, ...]
 ) -> Reading | Rejected:
@@ -296,7 +316,15 @@ def _identity(
         "bridge_under_temperature_degc": fields["under_temperature_cdegc"] / 100,
         "bridge_charge_max_a": fields["charge_max_ma"] / 1000,
         "bridge_discharge_max_a": fields["discharge_max_ma"] / 1000,
+        "bridge_refusal": _named_refusal(fields["refusal"]),
     }
+    if refused := _REFUSED_RECORD.get(_named_refusal(fields["refusal"])):
+        notices += (
+            Notice(
+                "not_calibrated",
+                f"the bridge will not arm, its calibration is refused: {refused}",
+            ),
+        )
     return Reading(piece.time_s, "", "identity", values, piece.data, None, notices)
 
 

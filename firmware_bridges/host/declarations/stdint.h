@@ -1,0 +1,1 @@
+/* Empty: cffi knows these types by name. */

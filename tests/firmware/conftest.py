@@ -22,7 +22,6 @@ drivers of the host; never assert wall time on the latter.
 Missing tools fail the tests when CI=true or BATTLIFE_REQUIRE_EMU=1, and skip otherwise.
 """
 
-import os
 import shutil
 import subprocess
 import sys
@@ -32,8 +31,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from toolchain import FIRMWARE, make, require
 
-FIRMWARE = Path(__file__).parents[2] / "firmware_bridges"
 PROCESSORS = {"m328p": "atmega328p", "m2560": "atmega2560"}
 CYCLES_PER_S = 16_000_000
 PACKAGES = "gcc-avr avr-libc binutils-avr libsimavr-dev make gcc"
@@ -45,36 +44,6 @@ def missing_tools() -> list[str]:
     if not Path("/usr/include/simavr/sim_avr.h").exists():
         missing.append("libsimavr")
     return missing
-
-
-def require(missing: list[str], packages: str) -> None:
-    """Fail where the tools must be there, skip with the advice where they need not."""
-    if not missing:
-        return
-    advice = (
-        f"missing: {', '.join(missing)}; `make deps` or: "
-        f"apt-get install --no-install-recommends {packages}"
-    )
-    if os.environ.get("CI") == "true" or os.environ.get("BATTLIFE_REQUIRE_EMU") == "1":
-        pytest.fail(advice, pytrace=False)
-    pytest.skip(advice)
-
-
-def make(*arguments: str) -> None:
-    """Run make in firmware_bridges, one at a time even with parallel workers."""
-    lock = FIRMWARE / "build" / ".lock"
-    lock.parent.mkdir(exist_ok=True)
-    import fcntl  # POSIX alone, as is the emulator
-
-    with lock.open("w") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        done = subprocess.run(
-            ["make", "-C", str(FIRMWARE), *arguments],
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-    assert done.returncode == 0, done.stdout + done.stderr
 
 
 @pytest.fixture(scope="session")

@@ -137,7 +137,10 @@ def _alone(trace: Trace, found: Departures, verdict: Verdict) -> Verdict:
         return verdict
     missing = _missing_v(trace, found)
     if missing is None:
-        return replace(verdict, kind="cannot_tell")
+        # Far off alone is one of these two, whatever the odds among small departures.
+        return replace(
+            verdict, kind="cannot_tell", best="dead_cell", second="sense_wire"
+        )
     dead = abs(missing) < 0.5 * abs(away)
     return replace(verdict, kind="dead_cell" if dead else "sense_wire")
 

@@ -36,6 +36,9 @@ SOH_MAX: Final = 1.2
 """An SOH above this has a wrong reference: new cells exceed their rating by some
 percent, none by a fifth."""
 
+SELF_DISCHARGE: Final = ("self_discharge_v_per_day", "cell_self_discharge_v_per_day")
+"""Quantities whose limits, kept, are the self-discharge evidence of a clearance."""
+
 USE_ROUTES: Final = (Route.REUSE, Route.REMANUFACTURE, Route.REPURPOSE)
 
 
@@ -62,7 +65,7 @@ def grade(
     simulated : True if any byte came from a simulated device
     refusals : why a quantity that is not in the evidence was refused, in words
     found : what diagnosis and contradicting methods found, each with the route it
-        asks for: QUARANTINE or RETEST
+        asks for, QUARANTINE or RETEST, or none where it is only shown
 
     Returns
     -------
@@ -107,13 +110,16 @@ def grade(
             for n in suspect
         )
         return replace(done, route=Route.RETEST, reasons=tuple(reasons))
-    if found:
-        reasons.extend(found)
+    reasons.extend(found)
+    if any(r.route for r in found):
         return replace(done, route=Route.RETEST, reasons=tuple(reasons))
     nominal_v = nominal_voltage_v(
         pack.nominal_ah, pack.nominal_wh, pack.chemistry, pack.cells_in_series
     )
     evidence = derived(evidence, pack.nominal_ah, nominal_v)
+    if _self_discharge_met(policy, evidence, pack):
+        missing = tuple(m for m in clearance.missing if m != "self_discharge")
+        done = replace(done, clearance=replace(clearance, missing=missing))
     route, looked_at = _route(policy, evidence, pack, traced, refusals or {})
     # Two ways into one route share rules: what they found is said once.
     distinct = tuple(dict.fromkeys((*reasons, *looked_at)))
@@ -171,6 +177,26 @@ def _clearance(
     if simulated:
         missing.append("real_unit")
     return Clearance(cleared=False, missing=tuple(missing))
+
+
+def _self_discharge_met(
+    policy: Policy, evidence: Mapping[str, Evidence | None], pack: Pack
+) -> bool:
+    """Say whether the policy limits self-discharge and every such limit is kept."""
+    limits = [
+        rule
+        for way in policy.routes
+        if way.route in USE_ROUTES
+        for rule in way.rules
+        if rule.quantity in SELF_DISCHARGE and rule.op == "<="
+    ]
+    for rule in limits:
+        seen = evidence.get(rule.quantity)
+        if seen is None or _unfit(policy, rule, seen, pack):
+            return False
+        if compare(rule, seen) is not Outcome.MET:
+            return False
+    return bool(limits)
 
 
 def _route(

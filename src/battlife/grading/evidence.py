@@ -92,6 +92,16 @@ QUANTITIES: Final[Mapping[str, Known]] = MappingProxyType(
         "self_discharge_v_per_day": Known(
             "V/d", "loss", "rest longer and record the voltage and the temperature"
         ),
+        "cell_self_discharge_v_per_day": Known(
+            "V/d", "loss", "rest longer and record the voltage of every cell"
+        ),
+        "total_capacity_ah": Known(
+            "Ah",
+            "capacity",
+            "rest for hours before and after a charge or discharge of most of the "
+            "capacity, with a calibrated current sensor",
+            "rests around a load, and a model of the cell (--model)",
+        ),
         "resistance_growth": Known(
             "1", "resistance", _PULSE_TEST, "the resistance of this unit when new"
         ),

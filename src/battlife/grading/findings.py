@@ -3,6 +3,7 @@
 A finding is not a threshold on health but a doubt about the unit or about its data. A
 cell that leaks may have an internal short: nobody is to charge it, so QUARANTINE. Where
 what is wrong may be the measurement, or the claim of a BMS, the unit is measured again.
+So is one whose record a method refused because it contradicts itself.
 """
 
 from collections.abc import Mapping, Sequence
@@ -57,18 +58,50 @@ _FOUND: Final[Mapping[str, tuple[Route, str]]] = MappingProxyType(
 """Code of an estimate to the route it asks for, and what to do."""
 
 
+_CONTRADICTED: Final[Mapping[tuple[str, str], str]] = MappingProxyType(
+    {
+        ("eis", "kk_failed"): (
+            "no steady linear cell has this impedance (Kramers-Kronig): let the unit "
+            "rest at one temperature, use a smaller amplitude, measure again"
+        ),
+        ("dcir", "voltage_leads_current"): (
+            "the voltage moved before the current did, so the two are not of the same "
+            "moment: read both at once, then repeat the pulse"
+        ),
+        ("ocv_fit", "curves_do_not_fit"): (
+            "no shift of the half-cell curves gives this open-circuit voltage: check "
+            "the chemistry and the curves, then repeat the slow cycle"
+        ),
+    }
+)
+"""Method and the code of its refusal to what to do: the record contradicts itself or
+what the method is told of the unit."""
+
+_UNCERTAIN: Final = "verdict_cannot_tell"
+_CONNECTION: Final = frozenset({"sense_wire", "string_lost", "dead_cell"})
+"""Causes of a departing cell that its capacity and resistance do not already tell."""
+
+
 def findings(estimates: Sequence[Estimate]) -> tuple[Reason, ...]:
-    """Return a reason for everything that diagnosis found, in order, once each."""
+    """Return a reason for everything that diagnosis found, in order, once each.
+
+    One without a route is shown and decides nothing.
+    """
     found: dict[str, Reason] = {}
+    answered = {e.method for e in estimates if e.status == "ok"}
     for estimate in estimates:
-        for code in estimate.reasons if estimate.status == "ok" else ():
+        if estimate.status != "ok":
+            # Another pulse or spectrum of the record that holds speaks for the unit.
+            if estimate.method not in answered:
+                found |= _contradicted(estimate)
+            continue
+        if _UNCERTAIN in estimate.reasons:
+            found[_UNCERTAIN] = _uncertain(estimate)
+        for code in estimate.reasons:
             if code not in _FOUND:
                 continue
             route, advice = _FOUND[code]
-            cell = estimate.conditions.get("cell")
-            where = ""
-            if isinstance(cell, int | float) and cell >= 0:
-                where = f"cell {int(cell) + 1}: "
+            where = _where(estimate, "cell", "verdict_cell")
             found[code] = Reason(
                 f"finding_{code.removeprefix('alarm_').removeprefix('verdict_')}",
                 Outcome.NOT_MET,
@@ -77,3 +110,54 @@ def findings(estimates: Sequence[Estimate]) -> tuple[Reason, ...]:
                 message=f"{where}{advice} ({estimate.method})",
             )
     return tuple(found.values())
+
+
+def _where(estimate: Estimate, *names: str) -> str:
+    """Return "cell 5: " for cell 4 of the first condition that names one."""
+    for name in names:
+        cell = estimate.conditions.get(name)
+        if isinstance(cell, int | float) and cell >= 0:
+            return f"cell {int(cell) + 1}: "
+    return ""
+
+
+def _contradicted(estimate: Estimate) -> dict[str, Reason]:
+    return {
+        code: Reason(
+            f"finding_{code}",
+            Outcome.NOT_MET,
+            quantity=method,
+            route=str(Route.RETEST),
+            message=f"{advice} ({method})",
+        )
+        for (method, code), advice in _CONTRADICTED.items()
+        if method == estimate.method and code in estimate.reasons
+    }
+
+
+def _uncertain(estimate: Estimate) -> Reason:
+    """Return what a departing cell of unknown cause asks for.
+
+    RETEST where a lost string, a wire or a dead cell is among the two likeliest; else
+    capacity and resistance of the unit already hold what the cell costs it.
+    """
+    likeliest = [
+        cause
+        for name in ("verdict_best", "verdict_second")
+        if isinstance(cause := estimate.conditions.get(name), str)
+    ]
+    retest = not _CONNECTION.isdisjoint(likeliest)
+    causes = " or ".join(c.replace("_", " ") for c in likeliest) or "unknown"
+    advice = (
+        "look for a loose wire, a blown fuse or a broken tab, then measure again"
+        if retest
+        else "measure that cell alone if it matters"
+    )
+    return Reason(
+        "finding_cannot_tell",
+        Outcome.MISSING,
+        quantity=estimate.method,
+        route=str(Route.RETEST) if retest else "",
+        message=f"{_where(estimate, 'verdict_cell')}unlike the others, cause not told "
+        f"(likeliest: {causes}): {advice} ({estimate.method})",
+    )

@@ -25,6 +25,10 @@ from battlife.pipeline.methods import choose
 
 RECENT_PULSES = 20
 """Pulses from the end of the record that may speak for the unit as it is now."""
+BELOW = "_below_"
+"""Part of the name of a measurement that is an upper bound."""
+BOUND = 1.645
+"""Standard uncertainties above the value that such a bound lies: 95 % one-sided."""
 REFERENCE_DEGC = 25.0
 """Where a unit states none: test methods ask for 25 degC (field facts, ISO 12405-4)."""
 
@@ -159,7 +163,8 @@ def evidence_from(
 
     A measurement becomes value ± k·u with the policy's coverage factor k, or its
     calibrated interval where it has one, widened as a normal one would be where it
-    promises less than k; without an uncertainty it is no evidence.
+    promises less than k; without an uncertainty it is no evidence. A bound
+    (``…_below_…``) is evidence of the quantity it bounds, from nothing up to it.
     What several methods say of one quantity is combined (:func:`combined`).
     """
     found: dict[str, Evidence | None] = dict(hold_evidence(trace, pack))
@@ -167,6 +172,7 @@ def evidence_from(
     for estimate in deciding(estimates, pack, policy):
         for name, measurement in estimate.measurements.items():
             evidence = _evidence(measurement, policy.coverage_factor, estimate)
+            name = name.replace(BELOW, "_")
             found.setdefault(name, None)
             if evidence is not None:
                 said.setdefault(name, []).append(evidence)
@@ -192,6 +198,7 @@ def deciding(
     speak for an empty cell.
     """
     last: dict[str, Estimate] = {}
+    rests: list[Estimate] = []
     pulses: list[Estimate] = []
     for estimate in estimates:
         if estimate.status != "ok" or FEW_UNITS in estimate.reasons:
@@ -199,11 +206,14 @@ def deciding(
         if estimate.method == "dcir":
             pulses.append(estimate)
             continue
+        if estimate.method == "self_discharge":
+            rests.append(estimate)
+            continue
         before = last.get(estimate.method)
         if before is not None and doubtful(estimate) and not doubtful(before):
             continue
         last[estimate.method] = estimate
-    chosen = list(last.values())
+    chosen = [*last.values(), *_best_rests(rests)]
     discharges = [p for p in pulses if p.conditions.get("direction") == "discharge"]
     recent = (discharges or pulses)[-RECENT_PULSES:]
     names = dict.fromkeys(n for p in recent for n in p.measurements)
@@ -214,6 +224,20 @@ def deciding(
         middle = near[(len(near) - 1) // 2]
         chosen.append(replace(middle, measurements={name: middle.measurements[name]}))
     return tuple(chosen)
+
+
+def _best_rests(rests: Sequence[Estimate]) -> list[Estimate]:
+    """Return the estimate of each quantity with the least uncertainty."""
+    best: dict[str, tuple[float, Estimate]] = {}
+    for estimate in rests:
+        for name, measurement in estimate.measurements.items():
+            u = measurement.uncertainty
+            known = float(u) if isinstance(u, int | float) else float("inf")
+            quantity = name.replace(BELOW, "_")
+            if quantity not in best or known <= best[quantity][0]:
+                alone = replace(estimate, measurements={name: measurement})
+                best[quantity] = known, alone
+    return [estimate for _, estimate in best.values()]
 
 
 def latest(
@@ -252,11 +276,16 @@ def _evidence(
     else:
         half = k * measurement.uncertainty
         low, high = measurement.value - half, measurement.value + half
+    value = measurement.value
+    if BELOW in measurement.name and isinstance(measurement.uncertainty, float):
+        # The bound lies BOUND standard uncertainties above the value.
+        value = max(value - BOUND * measurement.uncertainty, 0.0)
+        low, high = 0.0, value + max(k, BOUND) * measurement.uncertainty
     return Evidence(
-        quantity=measurement.name,
+        quantity=measurement.name.replace(BELOW, "_"),
         low=low,
         high=high,
-        value=measurement.value,
+        value=value,
         unit=measurement.unit,
         source=f"measured: {estimate.method} {estimate.method_version}",
         temperature_degc=temperature_of(estimate),

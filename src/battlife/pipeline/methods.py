@@ -57,6 +57,9 @@ def choose(trace: Trace, pack: Pack, model: Model | None) -> Chosen:
             methods.append(name)
         else:
             left_out[name] = "no model for it was given (--model)"
+    if model is not None and model.estimator in CELL_MODELS:
+        methods.append("awtls")
+        del left_out["awtls"]
     return Chosen(tuple(methods), types.MappingProxyType(left_out))
 
 
@@ -120,6 +123,9 @@ _NEEDS: Final[Mapping[str, Need]] = types.MappingProxyType(
 
 SCREENING: Final[tuple[str, ...]] = ("pulse",)
 """Methods that estimate a state of health with a model."""
+
+CELL_MODELS: Final[tuple[str, ...]] = ("soc_ekf", "soc_spkf", "awtls")
+"""Estimators of a model of the cell, which gives the total capacity between rests."""
 
 _ON_REQUEST: Final[Mapping[str, str]] = types.MappingProxyType(
     {

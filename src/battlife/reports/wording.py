@@ -18,6 +18,8 @@ LABELS: Final[Mapping[str, str]] = {
     "charge_energy_wh": "charge energy",
     "coulombic_efficiency": "coulombic efficiency",
     "self_discharge_v_per_day": "self-discharge",
+    "cell_self_discharge_v_per_day": "self-discharge of the worst cell",
+    "total_capacity_ah": "capacity between full and empty at rest",
     "voltage_drop_1c": "voltage drop at 1C",
     "resistance_growth": "resistance growth",
     "cell_voltage_max_v": "highest cell voltage",

@@ -56,3 +56,51 @@ def test_a_hazard_outranks_a_doubt():
     assert len(both) == 2
     found = grade(load_policy(None), "u", healthy(), PACK, found=both)
     assert found.route is Route.QUARANTINE
+
+
+@pytest.mark.parametrize(
+    ("method", "code"),
+    [
+        ("eis", "kk_failed"),
+        ("dcir", "voltage_leads_current"),
+        ("ocv_fit", "curves_do_not_fit"),
+    ],
+)
+def test_a_record_that_contradicts_itself_is_measured_again(method, code):
+    refused = estimate(code, status="refused", method=method)
+    found = grade(
+        load_policy(None), "u", healthy(), PACK, found=findings([refused, refused])
+    )
+    assert found.route is Route.RETEST
+    (reason,) = [r for r in found.reasons if r.rule == f"finding_{code}"]
+    assert "again" in reason.message or "repeat" in reason.message
+    # Another one that holds speaks for the unit; another method's does not.
+    good = estimate(method=method)
+    assert findings([refused, good]) == findings([good, refused]) == ()
+    assert len(findings([refused, estimate(method="capacity")])) == 1
+    assert findings([estimate(code, status="refused", method="capacity")]) == ()
+
+
+@pytest.mark.parametrize(
+    ("best", "second", "route"),
+    [
+        ("aged", "string_lost", Route.RETEST),
+        ("dead_cell", "sense_wire", Route.RETEST),
+        ("sense_wire", "nothing_found", Route.RETEST),
+        ("nothing_found", "weak_capacity", None),
+        (None, None, None),
+    ],
+)
+def test_an_unknown_cause_is_shown_and_decides_where_a_connection_may_be_it(
+    best, second, route
+):
+    causes = {"verdict_best": best, "verdict_second": second, "verdict_cell": 2}
+    found = findings([estimate("verdict_cannot_tell", method="spread", **causes)])
+    (reason,) = found
+    assert reason.message.startswith("cell 3: ")
+    policy = load_policy(None)
+    graded = grade(policy, "u", healthy(), PACK, found=found)
+    plain = grade(policy, "u", healthy(), PACK)
+    assert reason in graded.reasons
+    assert graded.route == (route or plain.route)
+    assert plain.route is Route.REUSE

@@ -57,3 +57,10 @@ def test_a_model_is_used_by_its_own_method_alone():
 )
 def test_a_trace_without_anything_chooses_without_failing(trace):
     assert choose(trace, PACK, None).methods == ("capacity", "dcir")
+
+
+@pytest.mark.parametrize("made_for", ["soc_ekf", "soc_spkf", "awtls"])
+def test_a_model_of_the_cell_gives_its_total_capacity(made_for):
+    chosen = choose(log(), PACK, Model(made_for, "1", "soc", "1"))
+    assert "awtls" in chosen.methods
+    assert "awtls" not in chosen.left_out

@@ -1,11 +1,23 @@
 #include "safety.h"
 
-/* The faults that a scan shows are bits 0 to 8, in the order of `lasting`. */
-#define SCANNED_FAULTS 9u
+/* What a scan shows. */
+#define SLOW_FAULTS                                                                      \
+    ((uint16_t)(BL_FAULT_OVER_TEMPERATURE | BL_FAULT_UNDER_TEMPERATURE                   \
+                | BL_FAULT_TEMPERATURE_SENSOR))
+#define FAST_FAULTS                                                                      \
+    ((uint16_t)(BL_FAULT_OVER_VOLTAGE | BL_FAULT_UNDER_VOLTAGE | BL_FAULT_OVER_CURRENT   \
+                | BL_FAULT_FRONT_END_PEC | BL_FAULT_FRONT_END_STUCK                      \
+                | BL_FAULT_CURRENT_SENSOR))
 
-static bool expired(uint32_t since_ms, uint32_t span_ms, uint32_t now_ms)
+/* Once expired it stays so, however long: the time does not come round again. */
+static bool expired(uint32_t *since_ms, uint32_t span_ms, uint32_t now_ms)
 {
-    return (uint32_t)(now_ms - since_ms) > span_ms;
+    const bool over = (uint32_t)(now_ms - *since_ms) > span_ms;
+
+    if (over) {
+        *since_ms = now_ms - span_ms - 1u;
+    }
+    return over;
 }
 
 static void enter(safety_t *safety, uint8_t state, uint32_t now_ms)
@@ -16,29 +28,35 @@ static void enter(safety_t *safety, uint8_t state, uint32_t now_ms)
     if (safety_closed(safety) != was_closed) {
         safety->commanded_ms = now_ms;
     }
-    if (state == BL_STATE_STARTING) {
-        safety->valid_scans = 0u;
-    }
 }
 
-/* Say that a fault is there or is over; one that is there is latched at once. */
-static void mark(safety_t *safety, uint16_t fault, bool there, uint32_t now_ms)
+/* Open, and able to be armed or not yet. */
+static void rest(safety_t *safety, uint32_t now_ms)
+{
+    enter(safety, (safety->valid_scans >= SAFETY_SCANS) ? BL_STATE_READY
+                                                        : BL_STATE_STARTING,
+          now_ms);
+}
+
+/* Say that faults are there or are over; those that are there are latched at once. */
+static void mark(safety_t *safety, uint16_t faults, bool there, uint32_t now_ms)
 {
     if (there) {
-        safety->live |= fault;
-        safety->latched |= fault;
+        safety->live |= faults;
+        safety->latched |= faults;
         if (safety->state != BL_STATE_TRIPPED) {
             enter(safety, BL_STATE_TRIPPED, now_ms);
         }
     } else {
-        safety->live &= (uint16_t)~fault;
+        safety->live &= (uint16_t)~faults;
     }
 }
 
-static bool is_host_silent(const safety_t *safety, uint32_t now_ms)
+static bool is_host_silent(safety_t *safety, uint32_t now_ms)
 {
-    return !safety->host_alive
-           || expired(safety->heard_ms, BL_HOST_SILENT_MS, now_ms);
+    const bool over = expired(&safety->heard_ms, BL_HOST_SILENT_MS, now_ms);
+
+    return over || !safety->host_alive;
 }
 
 static uint16_t cell_faults(const safety_t *safety, const safety_scan_t *scan)
@@ -99,12 +117,35 @@ static uint16_t scan_faults(const safety_t *safety, const safety_scan_t *scan)
     return found;
 }
 
-static uint8_t filter_of(uint16_t fault)
+/* Count scans in a row, as far as a filter looks. */
+static uint8_t in_row(uint8_t scans, bool another, uint8_t most)
 {
-    const uint16_t slow = BL_FAULT_OVER_TEMPERATURE | BL_FAULT_UNDER_TEMPERATURE
-                          | BL_FAULT_TEMPERATURE_SENSOR;
+    uint8_t counted = 0u;
 
-    return ((fault & slow) != 0u) ? SAFETY_FILTER_SLOW : SAFETY_FILTER;
+    if (another) {
+        counted = (scans < most) ? (uint8_t)(scans + 1u) : most;
+    }
+    return counted;
+}
+
+/* Of what a scan shows, what has lasted. Scans are counted by kind and not by fault, so
+ * that faults which take turns add up: a front end that shows over-voltage, then a
+ * damaged reply, then under-voltage has shown nothing that is right. */
+static uint16_t lasting_faults(safety_t *safety, uint16_t found)
+{
+    uint16_t lasting = 0u;
+
+    safety->fast_scans =
+        in_row(safety->fast_scans, (found & FAST_FAULTS) != 0u, SAFETY_FILTER);
+    safety->slow_scans =
+        in_row(safety->slow_scans, (found & SLOW_FAULTS) != 0u, SAFETY_FILTER_SLOW);
+    if (safety->fast_scans >= SAFETY_FILTER) {
+        lasting |= (uint16_t)(found & FAST_FAULTS);
+    }
+    if (safety->slow_scans >= SAFETY_FILTER_SLOW) {
+        lasting |= (uint16_t)(found & SLOW_FAULTS);
+    }
+    return lasting;
 }
 
 void safety_init(safety_t *safety, const safety_limits_t *limits, bool calibrated,
@@ -120,9 +161,8 @@ void safety_init(safety_t *safety, const safety_limits_t *limits, bool calibrate
     safety->valid_scans = 0u;
     safety->heartbeat = 0u;
     safety->host_alive = false;
-    for (uint8_t i = 0u; i < SCANNED_FAULTS; i++) {
-        safety->lasting[i] = 0u;
-    }
+    safety->fast_scans = 0u;
+    safety->slow_scans = 0u;
     if (bad_reset) {
         mark(safety, BL_FAULT_RESET, true, now_ms);
         mark(safety, BL_FAULT_RESET, false, now_ms); /* over, and latched */
@@ -133,28 +173,14 @@ void safety_init(safety_t *safety, const safety_limits_t *limits, bool calibrate
 void safety_scan(safety_t *safety, const safety_scan_t *scan, uint32_t now_ms)
 {
     const uint16_t found = scan_faults(safety, scan);
-    uint16_t fault = 1u;
+    const uint16_t lasting = lasting_faults(safety, found);
 
     safety->scanned_ms = now_ms;
-    for (uint8_t i = 0u; i < SCANNED_FAULTS; i++) {
-        if ((found & fault) == 0u) {
-            safety->lasting[i] = 0u;
-            mark(safety, fault, false, now_ms);
-        } else {
-            if (safety->lasting[i] < SAFETY_FILTER_SLOW) {
-                safety->lasting[i]++;
-            }
-            if (safety->lasting[i] >= filter_of(fault)) {
-                mark(safety, fault, true, now_ms);
-            }
-        }
-        fault = (uint16_t)(fault << 1);
-    }
-    if (safety->state == BL_STATE_STARTING) {
-        safety->valid_scans = (found == 0u) ? (uint8_t)(safety->valid_scans + 1u) : 0u;
-        if (safety->valid_scans >= SAFETY_SCANS) {
-            enter(safety, BL_STATE_READY, now_ms);
-        }
+    safety->valid_scans = in_row(safety->valid_scans, found == 0u, SAFETY_SCANS);
+    mark(safety, FAST_FAULTS | SLOW_FAULTS, false, now_ms);
+    mark(safety, lasting, lasting != 0u, now_ms);
+    if ((safety->state == BL_STATE_STARTING) || (safety->state == BL_STATE_READY)) {
+        rest(safety, now_ms);
     }
 }
 
@@ -175,7 +201,7 @@ void safety_heartbeat(safety_t *safety, uint16_t number, uint32_t now_ms)
 void safety_tick(safety_t *safety, bool feedback, uint32_t now_ms)
 {
     const bool closed = safety_closed(safety);
-    const bool follows = !expired(safety->commanded_ms, SAFETY_FOLLOW_MS, now_ms);
+    const bool follows = !expired(&safety->commanded_ms, SAFETY_FOLLOW_MS, now_ms);
     const bool silent = is_host_silent(safety, now_ms);
 
     if (silent) {
@@ -183,7 +209,7 @@ void safety_tick(safety_t *safety, bool feedback, uint32_t now_ms)
     }
     mark(safety, BL_FAULT_HOST_SILENT, closed && silent, now_ms);
     mark(safety, BL_FAULT_STALE_DATA,
-         expired(safety->scanned_ms, SAFETY_STALE_MS, now_ms), now_ms);
+         expired(&safety->scanned_ms, SAFETY_STALE_MS, now_ms), now_ms);
     mark(safety, BL_FAULT_CONTACTOR_WELDED, (!closed) && feedback && (!follows), now_ms);
     mark(safety, BL_FAULT_CONTACTOR_NOT_CLOSING, closed && (!feedback) && (!follows),
          now_ms);
@@ -208,7 +234,7 @@ uint8_t safety_arm(safety_t *safety, uint32_t now_ms)
 uint8_t safety_disarm(safety_t *safety, uint32_t now_ms)
 {
     if (safety->state == BL_STATE_CLOSED) {
-        enter(safety, BL_STATE_READY, now_ms);
+        rest(safety, now_ms);
     }
     return BL_OUTCOME_DONE;
 }
@@ -216,19 +242,18 @@ uint8_t safety_disarm(safety_t *safety, uint32_t now_ms)
 uint8_t safety_clear(safety_t *safety, uint32_t now_ms)
 {
     uint8_t outcome = BL_OUTCOME_DONE;
-    bool over = safety->live == 0u;
-
     /* A fault on its way through the filter is not over either. */
-    for (uint8_t i = 0u; i < SCANNED_FAULTS; i++) {
-        over = over && (safety->lasting[i] == 0u);
-    }
+    const bool over = (safety->live == 0u) && (safety->fast_scans == 0u)
+                      && (safety->slow_scans == 0u);
+
     if (safety->state == BL_STATE_CLOSED) {
         outcome = BL_OUTCOME_CLOSED;
     } else if (!over) {
         outcome = BL_OUTCOME_STILL_FAULTY;
     } else {
         safety->latched = 0u;
-        enter(safety, BL_STATE_STARTING, now_ms);
+        safety->valid_scans = 0u;
+        rest(safety, now_ms);
     }
     return outcome;
 }

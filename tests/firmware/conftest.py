@@ -22,6 +22,7 @@ drivers of the host; never assert wall time on the latter.
 Missing tools fail the tests when CI=true or BATTLIFE_REQUIRE_EMU=1, and skip otherwise.
 """
 
+import os
 import shutil
 import subprocess
 import sys
@@ -173,6 +174,21 @@ def lockstep(built: Path, librig: tuple[Any, Any]) -> Iterator[Callable[..., Loc
             return rig
 
         yield start
+
+
+@pytest.fixture(scope="module")
+def core_built() -> None:
+    """Build the core for this computer, for host_core.py."""
+    require([tool for tool in ("gcc", "make") if not shutil.which(tool)], "gcc make")
+    if "BATTLIFE_HOST_CORE" not in os.environ:
+        make("host")
+
+
+@pytest.fixture
+def no_undefined_behaviour(capfd: pytest.CaptureFixture[str]) -> Iterator[None]:
+    """Fail where the sanitizer of the core had something to say."""
+    yield
+    assert "runtime error" not in (said := capfd.readouterr().err), said
 
 
 if sys.platform == "win32":

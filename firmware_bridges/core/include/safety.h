@@ -6,9 +6,10 @@
  *      |                                     +----fault-----+----> tripped
  *      +---------------------------clear-----------------------------+
  *
- * The contactor is closed in the state `closed` and in no other. A fault is latched
- * when it has lasted as long as its filter says; `clear` lets a latched fault go only
- * if it is over. All times are differences of a clock that may wrap. */
+ * The contactor is closed in the state `closed` and in no other. Until it is armed, any
+ * scan that is not valid leads back to `starting`. A fault is latched when it has lasted
+ * as long as its filter says; `clear` lets a latched fault go only if it is over. All
+ * times are differences of a clock that may wrap. */
 #ifndef SAFETY_H
 #define SAFETY_H
 
@@ -19,7 +20,7 @@
 
 /* Valid scans in a row before arming: 0.5 s shows that sensors and wiring hold. */
 #define SAFETY_SCANS 50u
-/* Scans in a row that make a fault. Two keep one disturbed scan from opening the
+/* Scans in a row with any fault of a kind that latch what they show. Two keep one disturbed scan from opening the
  * contactor and cost 10 ms; temperatures move slowly and come from an analog input that
  * switching loads disturb. */
 #define SAFETY_FILTER 2u
@@ -57,10 +58,11 @@ typedef struct {
     uint32_t heard_ms;
     uint32_t commanded_ms; /* of the last change of the contactor's command */
     uint8_t state;
-    uint8_t valid_scans;
+    uint8_t valid_scans; /* in a row, as many as arming asks for */
     uint8_t heartbeat; /* number of the last one */
     bool host_alive;
-    uint8_t lasting[9]; /* scans in a row in which each scanned fault stood */
+    uint8_t fast_scans; /* in a row with a fault of cells, current or front end */
+    uint8_t slow_scans; /* in a row with a fault of temperatures */
 } safety_t;
 
 /* After a reset: open. A brown-out or watchdog reset is latched; without a calibration

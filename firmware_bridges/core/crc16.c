@@ -2,7 +2,7 @@
 
 /* Eight steps of the polynomial at once: x^16 = x^12 + x^5 + 1, so the byte that
  * leaves at the top, folded with its own upper half, comes back shifted by 12, 5, 0. */
-uint16_t crc16_byte(uint16_t crc, uint8_t byte)
+static uint16_t crc16_byte(uint16_t crc, uint8_t byte)
 {
     const uint8_t top = (uint8_t)((uint8_t)(crc >> 8) ^ byte);
     const uint8_t folded = (uint8_t)(top ^ (uint8_t)(top >> 4));

@@ -2,12 +2,10 @@
 
 /* What a scan shows. */
 #define SLOW_FAULTS                                                                      \
-    ((uint16_t)(BL_FAULT_OVER_TEMPERATURE | BL_FAULT_UNDER_TEMPERATURE                   \
-                | BL_FAULT_TEMPERATURE_SENSOR))
+    (BL_FAULT_OVER_TEMPERATURE | BL_FAULT_UNDER_TEMPERATURE | BL_FAULT_TEMPERATURE_SENSOR)
 #define FAST_FAULTS                                                                      \
-    ((uint16_t)(BL_FAULT_OVER_VOLTAGE | BL_FAULT_UNDER_VOLTAGE | BL_FAULT_OVER_CURRENT   \
-                | BL_FAULT_FRONT_END_PEC | BL_FAULT_FRONT_END_STUCK                      \
-                | BL_FAULT_CURRENT_SENSOR))
+    (BL_FAULT_OVER_VOLTAGE | BL_FAULT_UNDER_VOLTAGE | BL_FAULT_OVER_CURRENT              \
+     | BL_FAULT_FRONT_END_PEC | BL_FAULT_FRONT_END_STUCK | BL_FAULT_CURRENT_SENSOR)
 
 /* Once expired it stays so, however long: the time does not come round again. */
 static bool expired(uint32_t *since_ms, uint32_t span_ms, uint32_t now_ms)

@@ -9,10 +9,6 @@
  * whole number of quanta. A wrong rate would disturb the bus. */
 #define RATES 10u
 #define RATE_REFUSED 7u
-static const uint8_t btr0_of[RATES] = {0x71u, 0x58u, 0x49u, 0x44u, 0x43u,
-                                       0x41u, 0x40u, 0x00u, 0x00u, 0x45u};
-static const uint8_t btr1_of[RATES] = {0x1Cu, 0x1Cu, 0x1Cu, 0x1Cu, 0x1Cu,
-                                       0x1Cu, 0x1Cu, 0x00u, 0x14u, 0x1Cu};
 
 void slcan_init(slcan_t *channel)
 {
@@ -126,6 +122,11 @@ static bool read_choice(slcan_t *channel, const uint8_t *line, uint8_t n, uint8_
 
 static slcan_action_t choose_rate(slcan_t *channel, const uint8_t *line, uint8_t n)
 {
+    static const uint8_t btr0_of[RATES] = {0x71u, 0x58u, 0x49u, 0x44u, 0x43u,
+                                           0x41u, 0x40u, 0x00u, 0x00u, 0x45u};
+    static const uint8_t btr1_of[RATES] = {0x1Cu, 0x1Cu, 0x1Cu, 0x1Cu, 0x1Cu,
+                                           0x1Cu, 0x1Cu, 0x00u, 0x14u, 0x1Cu};
+
     /* A rate that is refused leaves none: the next O must not open at an old one. */
     channel->has_rate = false;
     if (!read_choice(channel, line, n, (uint8_t)(RATES - 1u))
@@ -287,7 +288,8 @@ static uint8_t hex(uint8_t value)
 {
     const uint8_t low = (uint8_t)(value & 0x0Fu);
 
-    return (uint8_t)(low + ((low < 10u) ? (uint8_t)'0' : (uint8_t)((uint8_t)'A' - 10u)));
+    return (low < 10u) ? (uint8_t)(low + (uint8_t)'0')
+                       : (uint8_t)((uint8_t)(low - 10u) + (uint8_t)'A');
 }
 
 static uint8_t *write_byte(uint8_t *out, uint8_t byte)
@@ -322,22 +324,26 @@ uint8_t slcan_sent(const slcan_t *channel, uint8_t *out)
 uint8_t slcan_frame_line(const slcan_t *channel, const can_frame_t *frame, uint8_t *out)
 {
     uint8_t *at = &out[1];
+    uint8_t n; /* with the CR */
 
     if (frame->extended) {
         out[0] = frame->remote ? (uint8_t)'R' : (uint8_t)'T';
         at = write_word(at, frame->id);
+        n = 11u;
     } else {
         const uint16_t id = (uint16_t)(frame->id & 0x7FFu);
 
         out[0] = frame->remote ? (uint8_t)'r' : (uint8_t)'t';
         *at = hex((uint8_t)(id >> 8));
         at = write_byte(&at[1], (uint8_t)(id & 0xFFu));
+        n = 6u;
     }
     *at = hex(frame->dlc);
     at = &at[1];
     if (!frame->remote) {
         for (uint8_t i = 0u; i < frame->dlc; i++) {
             at = write_byte(at, frame->data[i]);
+            n = (uint8_t)(n + 2u);
         }
     }
     if (channel->stamps == SLCAN_STAMP_MS) {
@@ -345,13 +351,15 @@ uint8_t slcan_frame_line(const slcan_t *channel, const can_frame_t *frame, uint8
 
         at = write_byte(at, (uint8_t)(ms >> 8));
         at = write_byte(at, (uint8_t)(ms & 0xFFu));
+        n = (uint8_t)(n + 4u);
     } else if (channel->stamps == SLCAN_STAMP_US) {
         at = write_word(at, frame->stamp);
+        n = (uint8_t)(n + 8u);
     } else {
         /* no stamp */
     }
     *at = SLCAN_OK;
-    return (uint8_t)((uint8_t)(at - out) + 1u);
+    return n;
 }
 
 uint8_t slcan_flags_line(uint8_t flags, uint8_t *out)

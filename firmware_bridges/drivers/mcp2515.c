@@ -215,7 +215,9 @@ static void read_buffer(uint8_t instruction, can_frame_t *frame)
     frame->extended = (low & 0x08u) != 0u;
     frame->id = ((uint32_t)high << 3) | (uint32_t)(low >> 5);
     if (frame->extended) {
-        frame->id = (frame->id << 18) | ((uint32_t)(low & 0x03u) << 16)
+        const uint8_t upper = (uint8_t)(low & 0x03u); /* EID17, EID16 */
+
+        frame->id = (frame->id << 18) | ((uint32_t)upper << 16)
                     | ((uint32_t)middle << 8) | (uint32_t)last;
         frame->remote = (length & 0x40u) != 0u; /* RXBnDLC.RTR */
     } else {

@@ -17,13 +17,14 @@
 #define CURRENT_CONVERSIONS 4u
 #define REFERENCE_LOW 1987u /* 2048 less 3 % */
 #define REFERENCE_HIGH 2109u
+/* A difference of times beyond this is a negative one. */
+#define FUTURE 0x80000000UL
 
 static bridge_t bridge;
 static bridge_scan_t scan;
 static uint16_t codes[BL_FRONT_ENDS * LTC_CELLS];
 static uint8_t line[FRAME_WIRE_MAX];
 static uint8_t line_length;
-static frame_t request;
 static frame_t answer;
 
 static void act(uint32_t now_ms)
@@ -46,6 +47,8 @@ static void send(void)
 
 static void take_line(void)
 {
+    static frame_t request; /* large: off the stack */
+
     if (line_length > 0u) {
         if (!frame_decode(line, line_length, &request)) {
             bridge_lost_lines(&bridge, 1u);
@@ -155,7 +158,7 @@ static void measure(void)
             bridge_take_scan(&bridge, &scan, hal_millis());
             hal_watchdog_kick();
         }
-    } else if ((int32_t)(now_ms - due_ms) >= 0) {
+    } else if ((uint32_t)(now_ms - due_ms) < FUTURE) {
         due_ms = now_ms + BL_SCAN_MS;
         start_cells();
         started_us = hal_micros();

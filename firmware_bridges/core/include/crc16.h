@@ -7,7 +7,6 @@
 
 #define CRC16_START 0xFFFFu
 
-uint16_t crc16_byte(uint16_t crc, uint8_t byte);
 uint16_t crc16(const uint8_t *data, uint16_t n);
 
 #endif

@@ -229,7 +229,8 @@ int16_t calibration_temperature(const calibration_t *calibration, uint8_t sensor
 
 int32_t calibration_current(const calibration_t *calibration, uint16_t sum)
 {
-    if ((sum == BL_MISSING_U16) || (calibration->current_ua == 0)) {
+    /* More than SUM_MAX, BL_MISSING_U16 included, comes from no converter that works. */
+    if ((sum > SUM_MAX) || (calibration->current_ua == 0)) {
         return BL_MISSING_I32;
     }
     return (((int32_t)sum - calibration->current_zero) * calibration->current_ua) / 1000;

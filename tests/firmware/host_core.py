@@ -48,7 +48,7 @@ class Buffer:
     def __init__(self, size: int) -> None:
         _, ffi = core()
         self._size = size
-        self._all = ffi.new("uint8_t[]", bytes([CANARY]) * (size + 2 * MARGIN))
+        self._all = ffi.new("uint8_t[]", [CANARY] * (size + 2 * MARGIN))
         self.at = self._all + MARGIN
 
     def take(self, n: int) -> bytes:

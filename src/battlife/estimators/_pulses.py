@@ -42,6 +42,16 @@ FINEST: Final = 0.5
 """Sampling around t must be no coarser than this share of t: the voltage of a pulse
 goes with the logarithm or the root of time, so a chord over a longer stretch is off
 by more than the resolution of a cycler."""
+LEADS: Final = 0.05
+"""A voltage that moves by this share of the pulse's first step while the current is
+still 0 was sampled before its current; a resistance would be low by that share."""
+LEADS_WITHIN_S: Final = 5.0
+"""Longer intervals of a rest may hold its relaxation."""
+LEADS_SCATTER: Final = 4.0
+"""Standard deviations of the moves of the rest before by which that move exceeds
+them."""
+LEADS_BEFORE: Final = 10
+"""Samples of the rest before that tell how it moved."""
 
 
 OUTCOMES: Final = {
@@ -156,6 +166,7 @@ class PulseRecord:
         """Return (m, k) ohm of every pulse at k times; NaN where it has none."""
         on = np.array([self.load_on(p) for p in self.pulses])
         samples = np.array([(p.before, p.first, p.stop) for p in self.pulses]).T
+        leading = [self.voltage_leads(p) for p in self.pulses]
         found: npt.NDArray[np.float64] = pulse_resistances(
             self.time,
             self.current,
@@ -165,7 +176,44 @@ class PulseRecord:
             np.array(times_s, dtype=np.float64),
             FINEST,
         )
+        found[leading] = np.nan
         return found
+
+    def voltage_leads(self, pulse: Pulse) -> bool:
+        """Say whether the last voltage of the rest is one under load already.
+
+        The two columns of a record are then not of the same moment. What the rest
+        moved by before is taken off, so that a relaxation is no lead.
+        """
+        k = pulse.before
+        begin = max(self.trace.segments()[pulse.segment].start, k - LEADS_BEFORE)
+        span = slice(begin, k + 1)
+        busy = np.flatnonzero(~(np.abs(self.current[span]) < self.threshold_a))
+        span = slice(begin + (int(busy[-1]) + 1 if busy.size else 0), k + 1)
+        # The same row twice under one stamp is one moment.
+        last_of = np.append(
+            (np.diff(self.time[span]) > 0) | (np.diff(self.voltage[span]) != 0), True
+        )
+        time, volt = self.time[span][last_of], self.voltage[span][last_of]
+        loaded = float(self.voltage[pulse.first])
+        return any(
+            self._leads(volt, loaded, n)
+            for n in (1, 2)
+            if volt.size > n and time[-1] - time[-1 - n] <= LEADS_WITHIN_S
+        )
+
+    def _leads(self, volt: Column, loaded: float, n: int) -> bool:
+        """Say whether a rest's last n moves are of the step to the `loaded` V."""
+        step, moved = loaded - float(volt[-1 - n]), float(volt[-1] - volt[-1 - n])
+        moves = np.diff(volt[:-n])
+        moves = moves[np.isfinite(moves)]
+        usual = scatter = 0.0
+        if moves.size:
+            usual = n * float(moves[-1])
+            scatter = np.sqrt(n) * float(np.std(moves - np.median(moves)))
+        beyond = (moved - usual) * np.sign(step)
+        least = max(3.0 * self.voltage_step, LEADS_SCATTER * scatter)
+        return bool(beyond > max(LEADS * abs(step), least))
 
     def load_on(self, pulse: Pulse) -> tuple[float, float]:
         """Return when the load came on and its standard uncertainty, both in s."""

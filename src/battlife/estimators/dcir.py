@@ -9,6 +9,9 @@ states its t).
 The moment the load came on lies between the last sample of rest and the first under
 load. The tester's step clock tells it where there is one; else the middle is taken
 and half the interval goes into the uncertainty.
+
+Where the voltage moved while the current was still 0 (``voltage_leads_current``) the
+last sample of rest is none, and a resistance from it would be too low: refused.
 """
 
 from dataclasses import dataclass
@@ -22,7 +25,7 @@ from battlife.estimators._pulses import (
 from battlife.model import Estimate, Measurement, Pack, Trace
 
 METHOD = "dcir"
-VERSION = "2"
+VERSION = "3"
 RULE = (
     "change of voltage over change of current, from the last sample "
     "of rest to t after load-on, linear between samples"
@@ -86,8 +89,12 @@ class _Measuring(PulseRecord):
         measurements: dict[str, Measurement] = {}
         refused: dict[str, str] = {}
         stop = pulse.first + 1
+        leads = self.voltage_leads(pulse)
         for t in self.times_s:
             name = f"dcir_{t:g}s_ohm"
+            if leads:
+                refused[name] = "voltage_leads_current"
+                continue
             why, value, uncertainty, used = self.resistance(pulse, on_s, u_on_s, t)
             if why:
                 refused[name] = why

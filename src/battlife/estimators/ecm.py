@@ -43,10 +43,6 @@ RULE: Final = (
 )
 FEWEST_LOADED: Final = 8
 """Samples under load: twice the parameters of one pair."""
-LEADS: Final = 0.2
-"""A voltage that moves by this share of the pulse's first step while the current is
-still 0 was sampled before its current."""
-LEADS_WITHIN_S: Final = 2.0
 NOT_RELAXED: Final = 0.05
 """Drift before the pulse, over the length of the record, as a share of its swing."""
 UNSUPPORTED: Final = frozenset({"pulse_too_long", "too_few_samples"})
@@ -201,13 +197,8 @@ class PulseCircuit:
             return "too_few_samples"
         if not (np.isfinite(window.current) & np.isfinite(window.voltage)).all():
             return "sample_missing"
-        k = pulse.before
-        if k > record.trace.segments()[pulse.segment].start:
-            near = record.time[k] - record.time[k - 1] <= LEADS_WITHIN_S
-            moved = float(record.voltage[k] - record.voltage[k - 1])
-            step = float(record.voltage[pulse.first] - record.voltage[k - 1])
-            if near and abs(moved) > LEADS * abs(step) > 3.0 * record.voltage_step:
-                return "voltage_leads_current"
+        if record.voltage_leads(pulse):
+            return "voltage_leads_current"
         return ""
 
     def _corrected(

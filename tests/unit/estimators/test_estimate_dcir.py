@@ -8,6 +8,7 @@ import pytest
 from simulated_cells import PACK
 
 from battlife.errors import EstimateError
+from battlife.estimators._pulses import PulseRecord
 from battlife.estimators.dcir import PulseResistance
 from battlife.model import Notice, Pack, Provenance, Severity, Trace
 
@@ -135,3 +136,40 @@ def test_suspect_or_without_a_sensor():
     (refused,) = PulseResistance().estimate(suspect, PACK)
     assert refused.reasons == ("suspect_source",)
     assert not refused.measurements
+
+
+def rested(relaxing_v=0.0, late=0, repeat=False, noise_v=0.0):
+    """Return 60 s of rest after a charge, then a load; the current `late` samples."""
+    time = np.arange(0.0, 120.0, 1.0)
+    loaded = time >= 60.0
+    volt = 3.7 + relaxing_v * np.exp(-time / 20.0) - 0.05 * loaded
+    volt += noise_v * np.random.default_rng(5).standard_normal(time.size)
+    current = np.where(np.roll(loaded, late) & loaded, -10.0, 0.0)
+    columns = {"current_a": current, "voltage_v": volt}
+    if repeat:
+        again = np.sort(np.append(np.arange(time.size), 60))
+        time, columns = time[again], {k: v[again] for k, v in columns.items()}
+    return Trace("cell", None, time, [0], columns)
+
+
+@pytest.mark.parametrize("late", [1, 2])
+@pytest.mark.parametrize("repeat", [False, True])
+@pytest.mark.parametrize("noise_v", [0.0, 3e-4])
+def test_a_voltage_that_leads_its_current_is_refused(late, repeat, noise_v):
+    trace = rested(0.02, late, repeat, noise_v)
+    (found,) = PulseResistance((10.0,)).estimate(trace, PACK)
+    assert found.status == "refused"
+    assert found.reasons == ("voltage_leads_current",)
+    assert found.conditions["refused_dcir_10s_ohm"] == "voltage_leads_current"
+    assert np.isnan(PulseRecord(trace, PACK).resistances((10.0,))).all()
+
+
+@pytest.mark.parametrize("relaxing_v", [0.0, 0.05, -0.5])
+@pytest.mark.parametrize("noise_v", [0.0, 3e-4, 3e-3])
+def test_a_relaxation_or_noise_is_no_lead(relaxing_v, noise_v):
+    (found,) = PulseResistance((10.0,)).estimate(
+        rested(relaxing_v, noise_v=noise_v), PACK
+    )
+    assert found.measurements["dcir_10s_ohm"].value == pytest.approx(
+        0.005, rel=0.4, abs=5e-4
+    )

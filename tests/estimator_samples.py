@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+import charge_samples
 import eis_samples
 import filter_samples
 import knee_samples
@@ -17,6 +18,7 @@ import pack_samples
 import pulse_samples
 import rest_samples
 import slow_samples
+import spectrum_samples
 from battlife.model import Pack, Provenance, Trace
 from battlife.model.learned import Model
 
@@ -82,4 +84,10 @@ SAMPLES: dict[str, Sample] = {
     "spread": Sample(trace=pack_samples.driven),
     "anomaly": Sample(trace=pack_samples.cycled),
     "pulse": Sample({}, lot_samples.model, lot_samples.pulse_test),
+    "partial_charge": Sample(
+        {}, charge_samples.model, charge_samples.sample, charge_samples.PACK
+    ),
+    "impedance_soh": Sample(
+        {}, spectrum_samples.model, spectrum_samples.sample, spectrum_samples.PACK
+    ),
 }

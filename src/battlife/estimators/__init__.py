@@ -38,6 +38,8 @@ ESTIMATORS: Final[Mapping[str, str]] = types.MappingProxyType(
         "eis": "battlife.estimators.eis:ImpedanceSpectrum",
         "power": "battlife.estimators.power:PowerCapability",
         "pulse": "battlife.estimators.pulse:PulseHealth",
+        "partial_charge": "battlife.estimators.partial_charge:PartialCharge",
+        "impedance_soh": "battlife.estimators.impedance_soh:ImpedanceHealth",
     }
 )
 """Method name to "module:Class"."""
@@ -60,6 +62,8 @@ DESCRIPTIONS: Final[Mapping[str, str]] = types.MappingProxyType(
         "eis": "impedance spectra: validity, equivalent circuit, relaxation times",
         "power": "discharge and charge power at 80 % and 20 % SOC from pulses",
         "pulse": "state of health from a pulse test, by the model of a lot",
+        "partial_charge": "the same from a charge through a window of voltage",
+        "impedance_soh": "the same from an impedance spectrum",
     }
 )
 """One line per method, for lists."""

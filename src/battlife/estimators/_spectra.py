@@ -13,6 +13,9 @@ from battlife.model import Column, Spectrum
 
 Floats = npt.NDArray[np.float64]
 
+KK_LIMIT: Final = 0.005
+"""Root mean square of the relative residuals of the Kramers-Kronig test above which a
+spectrum is refused; sound ones leave 0.05 to 0.3 %."""
 FEWEST_POINTS: Final = 10
 """Two values each against the seven parameters of the smallest circuit with diffusion
 and inductance, with as many left over for the residuals."""

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from battlife.model import Column, Trace
+from battlife.model import Column, Spectrum, Trace
 
 
 def unit_temperature(trace: Trace) -> Column | None:
@@ -19,3 +19,16 @@ def unit_temperature(trace: Trace) -> Column | None:
     count = known.sum(axis=0)
     total = np.where(known, sensors, 0.0).sum(axis=0)
     return np.where(count > 0, total / np.maximum(count, 1), np.nan)
+
+
+def spectrum_temperature(trace: Trace, spectrum: Spectrum) -> float:
+    """Return the temperature of a spectrum in degC, NaN if nothing measured it."""
+    if np.isfinite(spectrum.temperature_degc):
+        return spectrum.temperature_degc
+    column = unit_temperature(trace)
+    if column is None or not np.isfinite(spectrum.time_s):
+        return float("nan")
+    if trace.n_segments > 1 or not trace.n_samples:
+        return float("nan")
+    at = int(np.searchsorted(trace.time_s, spectrum.time_s))
+    return float(column[min(at, trace.n_samples - 1)])

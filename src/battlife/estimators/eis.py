@@ -7,17 +7,15 @@ fitted and chosen by the Bayesian information criterion, and the distribution of
 relaxation times says, without a circuit, where the losses lie.
 """
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
-
-import numpy as np
 
 from battlife.errors import EstimateError, InputError
 from battlife.estimators._circuits import CANDIDATES, Fit, best_fit, parse
 from battlife.estimators._spectra import (
     ENOUGH,
+    KK_LIMIT,
     LEAST_NOISE,
     Consistency,
     Relaxations,
@@ -26,13 +24,12 @@ from battlife.estimators._spectra import (
     relaxations,
 )
 from battlife.estimators._spectrum_values import Values, of_circuit, without_circuit
-from battlife.estimators._temperature import unit_temperature
+from battlife.estimators._temperature import spectrum_temperature
 from battlife.estimators._uncertainty import Sensor, root_sum
 from battlife.estimators._window import scalar
 from battlife.model import Estimate, Measurement, Pack, Trace, trace_sha256
 
 if TYPE_CHECKING:
-    from battlife.model import Spectrum
     from battlife.model.curve import Curve
     from battlife.model.estimate import Scalar
 
@@ -60,7 +57,7 @@ class ImpedanceSpectrum:
     """
 
     circuit: str = ""
-    kk_limit: float = 0.005
+    kk_limit: float = KK_LIMIT
     fit_limit: float = 0.02
     gain_relative: float | None = None
 
@@ -217,26 +214,13 @@ class ImpedanceSpectrum:
             "lowest_hz": scalar(float(f[-1])) if f.size else None,
             "voltage_v": scalar(spectrum.voltage_v),
             "soc_information": "none",
-            "temperature_degc": _temperature(trace, spectrum),
+            "temperature_degc": scalar(spectrum_temperature(trace, spectrum)),
             "ambient_temperature_degc": None,
             "calibration": pack.calibration or "unknown",
         }
         if conditions["temperature_degc"] is None:
             conditions["ambient_temperature_degc"] = pack.test_degc
         return conditions
-
-
-def _temperature(trace: Trace, spectrum: "Spectrum") -> "Scalar":
-    """Return the temperature of a spectrum in degC, None if nothing measured it."""
-    if math.isfinite(spectrum.temperature_degc):
-        return spectrum.temperature_degc
-    column = unit_temperature(trace)
-    if column is None or not math.isfinite(spectrum.time_s):
-        return None
-    if trace.n_segments > 1 or not trace.n_samples:
-        return None
-    at = int(np.searchsorted(trace.time_s, spectrum.time_s))
-    return scalar(float(column[min(at, trace.n_samples - 1)]))
 
 
 def _of_test(test: Consistency) -> dict[str, "Scalar"]:

@@ -121,7 +121,7 @@ _NEEDS: Final[Mapping[str, Need]] = types.MappingProxyType(
 )
 """Methods of a grade, in order, with what each needs."""
 
-SCREENING: Final[tuple[str, ...]] = ("pulse",)
+SCREENING: Final[tuple[str, ...]] = ("pulse", "partial_charge", "impedance_soh")
 """Methods that estimate a state of health with a model."""
 
 CELL_MODELS: Final[tuple[str, ...]] = ("soc_ekf", "soc_spkf", "awtls")

@@ -1,7 +1,7 @@
 """Learn from a labelled lot, screen the rest: tables of features, or recordings."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Final
 
@@ -11,6 +11,7 @@ from battlife.archive.model_file import read_model
 from battlife.errors import EstimateError, InputError
 from battlife.estimators import build
 from battlife.estimators.learned.applying import Screened, apply
+from battlife.estimators.learned.estimating import described
 from battlife.estimators.learned.tracing import FEATURISERS, features_of
 from battlife.estimators.learned.training import Labels, Summary, part_names, train
 from battlife.estimators.soh import doubtful
@@ -216,19 +217,8 @@ def _labelled_recordings(
 def _recorded(unit: Unit, estimator: str, path: Path) -> FeatureTable:
     """Return the features of one recording with its unit, file and identity."""
     table = features_of(estimator, unit.trace, unit.pack)
-    n = len(table)
-    known = {
-        "unit": unit.trace.unit_id,
-        "file": path.name,
-        "chemistry": unit.pack.chemistry,
-    }
-    nominal = np.nan if unit.pack.nominal_ah is None else unit.pack.nominal_ah
-    return FeatureTable(
-        {**table.numbers, "nominal_ah": np.full(n, nominal)},
-        table.vectors,
-        {**table.texts, **{name: (text,) * n for name, text in known.items()}},
-        unit.trace.provenance.sources,
-    )
+    table = described(table, unit.trace, unit.pack)
+    return replace(table, texts={**table.texts, "file": (path.name,) * len(table)})
 
 
 def _label_values(tables: Sequence[FeatureTable], truth: str) -> dict[str, float]:

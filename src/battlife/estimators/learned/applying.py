@@ -7,8 +7,10 @@ from typing import Final
 import numpy as np
 
 from battlife.errors import InputError
+from battlife.estimators.learned.conditions import REFUSED, departure, unstated
 from battlife.estimators.learned.featurisers import featuriser
 from battlife.estimators.learned.parts import Answer, answer
+from battlife.estimators.learned.scaling import below
 from battlife.estimators.learned.training import (
     DECLARED,
     VERSION,
@@ -75,9 +77,13 @@ def apply(model: Model, table: FeatureTable) -> tuple[Screened, ...]:
     declared = part_names(table, model.text("by"))
     parts = model.text("parts")
     found: list[Screened | None] = [None] * len(table)
+    stated = table.texts.get(REFUSED, ("",) * len(table))
+    spans = {part: below(learned_arrays(model, part), "conditions") for part in parts}
     for row, reason in enumerate(reasons):
-        why = reason or ("" if declared[row] in parts else UNKNOWN_TYPE)
+        why = stated[row] if reason else ""
+        why = why or reason or ("" if declared[row] in parts else UNKNOWN_TYPE)
         why = why or _disagreement(model, declared[row], table, row)
+        why = why or departure(spans[declared[row]], table, row)
         if why:
             found[row] = _refused(row, why)
     open_rows = np.array([r for r, f in enumerate(found) if f is None], dtype=np.int64)
@@ -101,13 +107,19 @@ def apply(model: Model, table: FeatureTable) -> tuple[Screened, ...]:
         part: len(model.texts.get(f"parts/{part or 'all'}/units", ())) < TRUSTED_UNITS
         for part in parts
     }
-    return tuple(
-        replace(f, reasons=(*f.reasons, FEW_UNITS))
-        if f.status == "ok" and few[declared[f.row]]
-        else f
-        for f in found
-        if f is not None
-    )
+    qualified = []
+    for answered in (f for f in found if f is not None):
+        if answered.status == "ok":
+            part = declared[answered.row]
+            remarks = (
+                FEW_UNITS if few[part] else "",
+                unstated(spans[part], table, answered.row),
+            )
+            reasons = (*answered.reasons, *(r for r in remarks if r))
+            qualified.append(replace(answered, reasons=reasons))
+        else:
+            qualified.append(answered)
+    return tuple(qualified)
 
 
 def _disagreement(model: Model, part: str, table: FeatureTable, row: int) -> str:

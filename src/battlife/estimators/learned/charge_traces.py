@@ -4,19 +4,20 @@ Of every charge that crosses the window at a steady current, the charge passed f
 lower end up to each of many voltages, interpolated between samples. A charge must have
 begun well below the window: while the polarisation builds up, the voltage says more of
 the rest before than of the cell. What crosses the window otherwise gets a row all the
-same, without a curve, and is refused by name.
+same, without a curve, and says why under `refused`.
 
 References
 ----------
 Weng et al., J. Power Sources 235 (2013) 36 (capacity from part of a charge curve).
 """
 
-from typing import Final
+from typing import Final, NamedTuple
 
 import numpy as np
 
 from battlife.errors import EstimateError
 from battlife.estimators._scales import current_scale, current_threshold, resolution
+from battlife.estimators.learned.conditions import REFUSED
 from battlife.kernels.charge import cumulative_charge
 from battlife.kernels.steps import CHARGE, find_steps
 from battlife.model._arrays import Column
@@ -25,14 +26,18 @@ from battlife.model.table import FeatureTable
 from battlife.model.trace import Trace
 
 WINDOW_V: Final = (3.85, 4.10)
-"""Per cell. Layered oxides against graphite lose capacity visibly here; 0.1 V lower it
-says little, and the steep top says the resistance (CALCE cells, left out in turn)."""
+"""Per cell, as a maker of 4.2 V cells would set it: above the plateau that graphite's
+half-full stage and the oxide share near 3.8 V, where a millivolt is much charge and the
+state of health little, and 0.1 V below the end of charge, where even an aged cell is
+still at constant current."""
 POINTS: Final = 51
 """Voltages, 5 mV apart."""
 SETTLED_V: Final = 0.05
 """Below the window at which a charge must have begun, per cell."""
 STEADY: Final = 0.05
-"""Of its median, by which the current may change while nine tenths of a window pass."""
+"""Of its median, by which the current may differ: as much as it bends the curve by."""
+STEADY_SHARE: Final = 0.9
+"""Of the samples within the window: a ramp at its beginning is no other current."""
 FEWEST_SAMPLES: Final = 10
 """In the window: with fewer a straight line between samples bends the curve."""
 
@@ -41,8 +46,8 @@ def rows(trace: Trace, pack: Pack) -> FeatureTable:
     """Return one row for every charge of a recording that crosses the window.
 
     Columns: `charge_ah` (vector of POINTS, Ah since the lower end of the window, empty
-    where a charge cannot be used), `charge_current_a`, and `start_sample`,
-    `stop_sample`, `cycle`: where it was found.
+    where a charge cannot be used, for the reason under `refused`), `charge_current_a`,
+    and `start_sample`, `stop_sample`, `cycle`: where it was found.
 
     Raises
     ------
@@ -62,19 +67,21 @@ def rows(trace: Trace, pack: Pack) -> FeatureTable:
     threshold = max(threshold, 0.01 * current_scale(current))
     curves: list[Column] = []
     places: list[tuple[int, int, float]] = []
+    reasons: list[str] = []
     for span in trace.segments():
         first, kind = find_steps(current, span.start, span.stop, threshold)
         net = cumulative_charge(trace.time_s, current, span.start, span.stop)
-        for begin, end in zip(first, np.append(first[1:], span.stop), strict=True):
-            if kind[np.searchsorted(first, begin)] != CHARGE:
+        last = np.append(first[1:], span.stop)
+        for begin, end, what in zip(first, last, kind, strict=True):
+            if what != CHARGE:
                 continue
             part = slice(int(begin), int(end))
             inside = slice(part.start - span.start, part.stop - span.start)
             found = _window(voltage[part] / cells, current[part], net[inside])
             if found is not None:
-                curve, rate = found
-                curves.append(curve)
-                places.append((part.start, part.stop, rate))
+                curves.append(found.curve)
+                reasons.append(found.reason)
+                places.append((part.start, part.stop, found.current_a))
     if not curves:
         low, high = WINDOW_V
         raise EstimateError(
@@ -92,16 +99,37 @@ def rows(trace: Trace, pack: Pack) -> FeatureTable:
             "cycle": np.arange(float(len(curves))),
         },
         {"charge_ah": tuple(curves)},
+        {REFUSED: tuple(reasons)},
     )
 
 
-def _window(
-    voltage: Column, current: Column, net_ah: Column
-) -> tuple[Column, float] | None:
-    """Return curve and current in A of one charge, None where it crosses no window.
+def charge_curve(
+    trace: Trace, pack: Pack, start: int, stop: int
+) -> tuple[Column, Column]:
+    """Return (POINTS,) V per cell and Ah since the lower end of the window.
 
-    The curve is empty where the charge cannot be used.
+    Empty where the charge from sample `start` to `stop` cannot be used.
     """
+    cells = max(pack.cells_in_series or 1, 1)
+    part = slice(start, stop)
+    current = trace.column("current_a")
+    net = cumulative_charge(trace.time_s, current, start, stop)
+    found = _window(trace.column("voltage_v")[part] / cells, current[part], net)
+    if found is None or not found.curve.size:
+        return np.empty(0), np.empty(0)
+    return np.linspace(*WINDOW_V, POINTS), found.curve
+
+
+class _Charge(NamedTuple):
+    """A charge through the window; the curve is empty where there is a reason."""
+
+    curve: Column
+    current_a: float
+    reason: str
+
+
+def _window(voltage: Column, current: Column, net_ah: Column) -> _Charge | None:
+    """Return what one charge tells, None where it crosses no window."""
     low, high = WINDOW_V
     highest = np.fmax.accumulate(voltage)
     if not np.isfinite(highest[0]):
@@ -113,14 +141,17 @@ def _window(
     within = (highest >= low) & (voltage <= high)
     typical = float(np.median(current[within])) if within.any() else float("nan")
     steady = np.abs(current[within] - typical) <= STEADY * abs(typical)
-    usable = (
-        highest[rising][0] <= low - SETTLED_V
-        and int((rising & within).sum()) >= FEWEST_SAMPLES
-        and bool(steady.mean() >= 0.9)
-        and bool(np.isfinite(net_ah).all())
-    )
-    if not usable:
-        return np.empty(0), typical
+    reason = ""
+    if highest[rising][0] > low - SETTLED_V:
+        reason = "charge_began_late"
+    elif int((rising & within).sum()) < FEWEST_SAMPLES:
+        reason = "too_few_samples"
+    elif not steady.mean() >= STEADY_SHARE:
+        reason = "current_not_steady"
+    elif not np.isfinite(net_ah).all():
+        reason = "current_missing"
+    if reason:
+        return _Charge(np.empty(0), typical, reason)
     grid = np.linspace(low, high, POINTS)
     curve = np.interp(grid, highest[rising], net_ah[rising])
-    return curve - curve[0], typical
+    return _Charge(curve - curve[0], typical, "")

@@ -13,6 +13,7 @@ from typing import Final
 import numpy as np
 
 from battlife.errors import InputError
+from battlife.estimators.learned.conditions import TOLERANCES
 from battlife.model._arrays import Column
 from battlife.model.table import FeatureTable
 
@@ -20,9 +21,12 @@ SHORTEST_SHARE: Final = 0.02
 """Vectors are cut to a length that all but this share of the lot reach: lengths vary
 by a sample or two, and one broken vector must not shorten all others."""
 
-PLACES: Final = ("start_sample", "stop_sample", "cycle", "nominal_ah", "pulse_s")
-"""Columns of a recording's rows that say where and of what they are: no features
-unless they are asked for."""
+PLACES: Final = (
+    *("start_sample", "stop_sample", "cycle", "nominal_ah", "pulse_s"),
+    *TOLERANCES,
+)
+"""Columns of a recording's rows that say where, of what and under which conditions they
+are: no features unless they are asked for."""
 SOC_STEMS: Final = ("soc", "charge_since")
 """A column so named holds what a used unit arrives without: it is a feature only where
 it is asked for, and a model says that it used it."""

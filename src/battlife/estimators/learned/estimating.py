@@ -8,10 +8,14 @@ import numpy as np
 
 from battlife.errors import EstimateError
 from battlife.estimators._scales import finite_max
+from battlife.estimators._temperature import unit_temperature
 from battlife.estimators._uncertainty import Sensor
+from battlife.estimators._window import scalar
 from battlife.estimators.learned.applying import Screened, apply
+from battlife.estimators.learned.conditions import TEMPERATURE, TOLERANCES
 from battlife.estimators.learned.tracing import features_of
 from battlife.model import Estimate, Measurement, Pack, Trace, trace_sha256
+from battlife.model._arrays import Column
 from battlife.model.estimate import Scalar
 from battlife.model.learned import Model
 from battlife.model.table import FeatureTable
@@ -58,11 +62,23 @@ def described(table: FeatureTable, trace: Trace, pack: Pack) -> FeatureTable:
     n = len(table)
     known = {"unit": trace.unit_id, "chemistry": pack.chemistry}
     nominal = np.nan if pack.nominal_ah is None else pack.nominal_ah
+    numbers = {TEMPERATURE: _warmest(table, trace), **table.numbers}
     return FeatureTable(
-        {**table.numbers, "nominal_ah": np.full(n, nominal)},
+        {**numbers, "nominal_ah": np.full(n, nominal)},
         table.vectors,
         {**table.texts, **{name: (text,) * n for name, text in known.items()}},
         trace.provenance.sources,
+    )
+
+
+def _warmest(table: FeatureTable, trace: Trace) -> Column:
+    """Return (n,) degC of the unit where each row was found, NaN where unknown."""
+    degc = unit_temperature(trace)
+    places = (table.number("start_sample"), table.number("stop_sample"))
+    if degc is None:
+        return np.full(len(table), np.nan)
+    return np.array(
+        [finite_max(degc[int(a) : int(b)]) for a, b in zip(*places, strict=True)]
     )
 
 
@@ -80,16 +96,15 @@ def _estimate(
         return int(table.number(name)[found.row])
 
     begin, end = place("start_sample"), place("stop_sample")
-    degc = trace.columns.get("temperature_degc")
     conditions: dict[str, Scalar] = {
         "rule": rule,
         "soc_information": str(model.attributes.get("soc_information", "none")),
         "calibration": pack.calibration or "unknown",
         "model_estimator": model.estimator,
     }
-    if degc is not None and end > begin:
-        warmest = finite_max(degc[begin:end])
-        conditions["temperature_degc"] = warmest if np.isfinite(warmest) else None
+    for name in TOLERANCES:
+        if name in table.numbers:
+            conditions[name] = scalar(float(table.numbers[name][found.row]))
     measurements: dict[str, Measurement] = {}
     reasons = found.reasons
     if trace.provenance.suspect:

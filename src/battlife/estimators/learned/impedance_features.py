@@ -16,18 +16,30 @@ Orazem, Tribollet, Electrochemical Impedance Spectroscopy (2nd ed., Wiley, 2017)
 (slopes of the logarithm of the imaginary part).
 """
 
-from typing import Final
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final, TypeAlias
 
 import numpy as np
 
 from battlife.estimators.learned.column_groups import column_groups
 from battlife.estimators.learned.design import Design
 from battlife.estimators.learned.featurisers import Featuriser
+from battlife.estimators.learned.impedance_traces import (
+    NEGATIVE_IMAGINARY,
+    REAL,
+    grid,
+)
 from battlife.model._arrays import Column
+
+Seen: TypeAlias = Callable[[Design, Column], Column]
 
 FEWEST: Final = 20
 """Frequencies that make a spectrum."""
 MIDDLE: Final = 0.5
+MIDDLE_HZ: Final = 20.0
+"""The same where frequencies are known."""
+HALF_STEPS: Final = 2
 HALF_WIDTH: Final = 0.034
 """Of the slope, as a share of the sweep: two steps of ten per decade to either side."""
 INDUCTIVE: Final = 0.13
@@ -66,43 +78,80 @@ def _logs(imaginary: Column) -> Column:
     return found
 
 
-def _features(imaginary: Column) -> Column:
-    m = imaginary.shape[1]
-    logs = _logs(imaginary)
-    centre = int(MIDDLE * (m - 1))
+@dataclass(frozen=True)
+class _Places:
+    """Where on a sweep the features are: points from its fast end."""
+
+    centre: int
+    half: int
+    first: int
+
+
+def _by_share(m: int) -> _Places:
+    """Return the places on a sweep whose frequencies are not known."""
     half = max(1, round(HALF_WIDTH * m))
-    steps = np.arange(-half, half + 1)
-    slope = logs[:, centre - half : centre + half + 1] @ (steps / (steps**2).sum())
-    return np.column_stack([slope, logs[:, round(INDUCTIVE * m) :]])
+    return _Places(int(MIDDLE * (m - 1)), half, round(INDUCTIVE * m))
 
 
-def _signature(imaginary: Column) -> Column:
-    features = _features(imaginary)
+def _by_frequency(m: int) -> _Places:
+    """Return the places on the grid of recordings, which begins below inductance."""
+    del m
+    return _Places(int(np.abs(np.log(grid() / MIDDLE_HZ)).argmin()), HALF_STEPS, 0)
+
+
+def _features(imaginary: Column, places: _Places) -> Column:
+    logs = _logs(imaginary)
+    steps = np.arange(-places.half, places.half + 1)
+    around = logs[:, places.centre + steps]
+    slope = around @ (steps / (steps**2).sum())
+    return np.column_stack([slope, logs[:, places.first :]])
+
+
+def _signature(imaginary: Column, places: _Places) -> Column:
+    features = _features(imaginary, places)
     points = np.linspace(1, features.shape[1] - 1, DOMAIN).round().astype(int)
     return features[:, [0, *points.tolist()]]
 
 
-def _seen(which: int) -> Featuriser:
+def _seen(
+    which: int,
+    where: Callable[[int], _Places],
+    knows: Callable[[Design, Column, Column], bool],
+) -> Featuriser:
     """Return what sees a table whose -Z'' is the group of this number."""
 
     def recognises(design: Design, raw: Column) -> bool:
         groups = _spectrum(design)
         if groups is None or not len(raw):
             return False
-        return _is_spectrum(raw[:, groups[1 - which]], raw[:, groups[which]])
+        return knows(design, raw[:, groups[1 - which]], raw[:, groups[which]])
 
     def part(design: Design, raw: Column) -> Column:
         groups = _spectrum(design)
         assert groups is not None  # recognised when the model was made
         return raw[:, groups[which]]
 
-    return Featuriser(
-        recognises,
-        lambda design, raw: _features(part(design, raw)),
-        lambda design, raw: _signature(part(design, raw)),
-        ("spectrum",),
-    )
+    def see(features: Callable[[Column, _Places], Column]) -> Seen:
+        def seen(design: Design, raw: Column) -> Column:
+            imaginary = part(design, raw)
+            return features(imaginary, where(imaginary.shape[1]))
+
+        return seen
+
+    return Featuriser(recognises, see(_features), see(_signature), ("spectrum",))
 
 
-REAL_FIRST: Final = _seen(1)
-IMAGINARY_FIRST: Final = _seen(0)
+def _by_values(design: Design, real: Column, imaginary: Column) -> bool:
+    del design
+    return _is_spectrum(real, imaginary)
+
+
+def _by_name(design: Design, real: Column, imaginary: Column) -> bool:
+    del real
+    reached = imaginary.shape[1] - 1 >= _by_frequency(0).centre + HALF_STEPS
+    return design.names == (REAL, NEGATIVE_IMAGINARY) and reached
+
+
+REAL_FIRST: Final = _seen(1, _by_share, _by_values)
+IMAGINARY_FIRST: Final = _seen(0, _by_share, _by_values)
+OF_RECORDING: Final = _seen(1, _by_frequency, _by_name)

@@ -14,7 +14,13 @@ from battlife.errors import InputError
 from battlife.estimators.learned.conformal import FEWEST_UNITS, unit_quantile
 from battlife.estimators.learned.domain import broken, fit_domain, outside
 from battlife.estimators.learned.learners import LEARNERS
-from battlife.estimators.learned.scaling import Arrays, Flags, fit_leading, leading
+from battlife.estimators.learned.scaling import (
+    Arrays,
+    Flags,
+    below,
+    fit_leading,
+    leading,
+)
 from battlife.estimators.learned.spreads import SPREADS, clues
 from battlife.model._arrays import Column, IndexColumn
 
@@ -81,10 +87,10 @@ def fit_part(
             folds[~out],
             names,
         )
-        far[out] = outside(_below(fitted, "domain"), signature[out])
+        far[out] = outside(below(fitted, "domain"), signature[out])
         values[:, out], spreads[:, out] = _learned(fitted, names, features[out])
     arrays = dict(_fit_learners(features, signature, truth, groups, folds, names))
-    gross = broken(_below(arrays, "domain"), signature)
+    gross = broken(below(arrays, "domain"), signature)
     inside = (far <= 1.0) & ~gross
     first = fit_leading(features[~gross])
     places = leading(first, features)
@@ -140,13 +146,13 @@ def answer(
         raise InputError(
             f"the model needs the unknown learner {unknown[0]!r}", "calibrate it again"
         )
-    far = outside(_below(arrays, "domain"), signature)
+    far = outside(below(arrays, "domain"), signature)
     values, spreads = _learned(arrays, names, features)
     weights = arrays["weights"]
-    places = leading(_below(arrays, "leading"), features)
+    places = leading(below(arrays, "leading"), features)
     found = clues(values, spreads, weights, far, places)
     _, predict = tuple(SPREADS.values())[int(arrays["spread_kind"][0])]
-    spread = predict(_below(arrays, "spread"), found)
+    spread = predict(below(arrays, "spread"), found)
     factor, coverage = arrays["interval"]
     return Answer(weights @ values, factor * spread, far, float(coverage))
 
@@ -193,18 +199,10 @@ def _learned(
     arrays: Arrays, names: tuple[str, ...], features: Column
 ) -> tuple[Column, Column]:
     pairs = [
-        LEARNERS[name].predict(_below(arrays, f"learners/{name}"), features)
+        LEARNERS[name].predict(below(arrays, f"learners/{name}"), features)
         for name in names
     ]
     return np.array([v for v, _ in pairs]), np.array([s for _, s in pairs])
-
-
-def _below(arrays: Arrays, name: str) -> Arrays:
-    """Return the arrays below NAME/ by their own names."""
-    prefix = f"{name}/"
-    return {
-        n.removeprefix(prefix): a for n, a in arrays.items() if n.startswith(prefix)
-    }
 
 
 def _narrowest(

@@ -57,3 +57,11 @@ def leading(arrays: Arrays, features: Column) -> Column:
     """Return the (n, k) leading components, each of unit variance over the lot."""
     found: Column = standardised(features, arrays) @ arrays["axes"]
     return found
+
+
+def below(arrays: Arrays, name: str) -> Arrays:
+    """Return the arrays below NAME/ by their own names."""
+    prefix = f"{name}/"
+    return {
+        n.removeprefix(prefix): a for n, a in arrays.items() if n.startswith(prefix)
+    }

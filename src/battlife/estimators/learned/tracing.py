@@ -16,11 +16,13 @@ FEATURISERS: Final[Mapping[str, str]] = types.MappingProxyType(
     {
         "pulse": "battlife.estimators.learned.pulse_traces:rows",
         "partial_charge": "battlife.estimators.learned.charge_traces:rows",
+        "impedance_soh": "battlife.estimators.learned.impedance_traces:rows",
     }
 )
 """Method to "module:function". A function finds what its method needs in a recording
 and returns one row for each: features, and the numbers `start_sample`, `stop_sample`
-and `cycle` that say where it was found. It raises EstimateError where there is none."""
+and `cycle` that say where it was found. A row without features says why under
+`refused`. It raises EstimateError where there is none."""
 
 
 def features_of(method: str, trace: Trace, pack: Pack) -> FeatureTable:

@@ -13,6 +13,7 @@ from typing import Final
 import numpy as np
 
 from battlife.errors import EstimateError
+from battlife.estimators.learned.conditions import conditions_of
 from battlife.estimators.learned.design import (
     Design,
     design_of,
@@ -128,6 +129,8 @@ def train(
             see.learners,
         )
         arrays |= {f"{at}/{name}": array for name, array in fitted.items()}
+        spans = conditions_of(table, rows.tolist())
+        arrays |= {f"{at}/conditions/{name}": span for name, span in spans.items()}
         texts[f"{at}/learners"] = see.learners
         texts[f"{at}/units"] = tuple(sorted({unit[r] for r in rows}))
         texts |= {

@@ -26,6 +26,8 @@ METHOD_PLOTS: Final[Mapping[str, str]] = types.MappingProxyType(
     {
         "ecm": "battlife.reports.method_plots.ecm",
         "eis": "battlife.reports.method_plots.eis",
+        "partial_charge": "battlife.reports.method_plots.partial_charge",
+        "impedance_soh": "battlife.reports.method_plots.impedance_soh",
         "power": "battlife.reports.method_plots.power",
         "knee": "battlife.reports.method_plots.knee",
         "self_discharge": "battlife.reports.method_plots.self_discharge",

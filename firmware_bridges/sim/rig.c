@@ -11,6 +11,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define LONGEST_SLICE 1600u
+
 static void append(buffer_t *buffer, const void *bytes, size_t n)
 {
     if (buffer->taken == buffer->used) {
@@ -50,6 +52,7 @@ static void update_lines(rig_t *rig)
 {
     for (int i = 0; i < CHIPS; i++) {
         int low = driven(rig, rig->board->cs[i], 0); /* pulled up otherwise */
+        rig->has_can |= low && i == 0;
         if (rig->chip[i] && low != rig->selected[i]) {
             rig->chip[i]->select(rig->chip[i], low);
         }
@@ -80,9 +83,10 @@ static void drive_input(rig_t *rig, pin_t pin, int level)
     rig->pulled |= (uint8_t)(1u << pin.bit);
     rig->pulled_to = (uint8_t)((rig->pulled_to & ~(1u << pin.bit)) | (unsigned)level << pin.bit);
     avr_ioport_external_t outside = {
-        .name = (unsigned char)pin.name, .mask = rig->pulled, .value = rig->pulled_to};
-    avr_ioctl(rig->avr, AVR_IOCTL_IOPORT_SET_EXTERNAL(pin.name), &outside);
-    avr_raise_irq(avr_io_getirq(rig->avr, AVR_IOCTL_IOPORT_GETIRQ(pin.name), pin.bit),
+        .name = (unsigned)pin.name & 0x7Fu, .mask = rig->pulled, .value = rig->pulled_to};
+    const uint32_t name = (uint32_t)pin.name; /* in macros that shift it */
+    avr_ioctl(rig->avr, AVR_IOCTL_IOPORT_SET_EXTERNAL(name), &outside);
+    avr_raise_irq(avr_io_getirq(rig->avr, AVR_IOCTL_IOPORT_GETIRQ(name), pin.bit),
                   (uint32_t)level);
 }
 
@@ -105,7 +109,7 @@ static void on_reset(avr_io_t *io)
 {
     rig_t *rig = (rig_t *)io;
     uint8_t *pins = &rig->avr->data[rig->board->feedback.ddr - 1]; /* PINx, DDRx, PORTx */
-    rig->resets++;
+    rig->resets += rig->reset_until == 0; /* else the end of one that was held */
     *pins = (uint8_t)((*pins & ~rig->pulled) | (rig->pulled_to & rig->pulled));
     update_lines(rig);
 }
@@ -128,7 +132,7 @@ static void on_spi(struct avr_irq_t *irq, uint32_t mosi, void *param)
         }
     }
     rig->spi_contentions += answering > 1;
-    avr_raise_irq(avr_io_getirq(rig->avr, AVR_IOCTL_SPI_GETIRQ(0), SPI_IRQ_INPUT), miso);
+    avr_raise_irq(rig->miso, miso);
 }
 
 /* --- Serial line ---------------------------------------------------------------- */
@@ -187,9 +191,11 @@ rig_t *rig_open(const char *elf, const char *processor)
     rig->avr->sleep = no_sleep;
     rig->uart = module_of(rig->avr, "uart", '0');
     rig->spi = module_of(rig->avr, "spi", 0);
+    rig->miso = avr_io_getirq(rig->avr, AVR_IOCTL_SPI_GETIRQ(0), SPI_IRQ_INPUT);
     rig->contact_delay = RIG_HZ / 100; /* 10 ms, a common drop-out time */
 
     timing_attach(rig);
+    supply_attach(rig);
     uint32_t flags = 0;
     avr_ioctl(rig->avr, AVR_IOCTL_UART_SET_FLAGS('0'), &flags);
     avr_irq_register_notify(
@@ -197,9 +203,10 @@ rig_t *rig_open(const char *elf, const char *processor)
     avr_irq_register_notify(
         avr_io_getirq(rig->avr, AVR_IOCTL_SPI_GETIRQ(0), SPI_IRQ_OUTPUT), on_spi, rig);
     for (const char *port = board->ports; *port; port++) {
+        const uint32_t name = (uint32_t)*port;
         for (int i = IOPORT_IRQ_DIRECTION_ALL; i <= IOPORT_IRQ_REG_PORT; i++) {
             avr_irq_register_notify(
-                avr_io_getirq(rig->avr, AVR_IOCTL_IOPORT_GETIRQ(*port), i), on_port, rig);
+                avr_io_getirq(rig->avr, AVR_IOCTL_IOPORT_GETIRQ(name), i), on_port, rig);
         }
     }
     rig->io.kind = "rig";
@@ -233,17 +240,42 @@ uint64_t rig_cycle(const rig_t *rig)
     return rig->avr->cycle;
 }
 
+/* How long the processor may run before the models are looked at: a microsecond where
+ * there is a CAN controller, whose events its driver sets off at any time, and else
+ * until the next thing that is known to happen. simavr forgets it at a reset. */
+static unsigned slice(const rig_t *rig, uint64_t until)
+{
+    uint64_t next = until;
+    if (rig->has_can) {
+        return RIG_HZ / 1000000u;
+    }
+    if (rig->to_avr.taken < rig->to_avr.used && rig->uart_due < next) {
+        next = rig->uart_due;
+    }
+    if (rig->contact_due < next) {
+        next = rig->contact_due;
+    }
+    next = next > rig->avr->cycle ? next - rig->avr->cycle : 1;
+    return next < LONGEST_SLICE ? (unsigned)next : LONGEST_SLICE;
+}
+
 void rig_run(rig_t *rig, uint64_t cycles)
 {
     avr_t *avr = rig->avr;
     uint64_t until = avr->cycle + cycles;
     while (avr->cycle < until) {
-        /* Come back every microsecond for the models' events; a reset forgets it. */
-        avr->run_cycle_limit = RIG_HZ / 1000000u;
-        int state = avr_run(avr);
-        if (state == cpu_Crashed || state == cpu_Done) {
-            fprintf(stderr, "rig: the processor stopped at pc %x\n", avr->pc);
-            return;
+        avr->run_cycle_limit = slice(rig, until);
+        if (avr->run_cycle_count > avr->run_cycle_limit) {
+            avr->run_cycle_count = avr->run_cycle_limit; /* the limit is for later */
+        }
+        if (rig->reset_until) {
+            supply_step(rig);
+        } else {
+            int state = avr_run(avr);
+            if (state == cpu_Crashed || state == cpu_Done) {
+                fprintf(stderr, "rig: the processor stopped at pc %x\n", avr->pc);
+                return;
+            }
         }
         if (rig->to_avr.taken < rig->to_avr.used && avr->cycle >= rig->uart_due) {
             timing_feed(rig);
@@ -314,6 +346,9 @@ static void command(rig_t *rig, char *line)
     } else if (sscanf(line, "spi hung %u", &value) == 1) {
         rig->spi_hung = value != 0;
         rig_say(rig, "ok");
+    } else if (sscanf(line, "spi slow %u", &value) == 1) {
+        rig->spi_slow_us = value;
+        rig_say(rig, "ok");
     } else if (strcmp(line, "contactor") == 0) {
         rig_say(rig, "coil=%d contact=%d", rig->coil, rig->contact);
     } else if (strcmp(line, "coil log") == 0) {
@@ -322,10 +357,7 @@ static void command(rig_t *rig, char *line)
                     (unsigned long long)rig->log[i].cycle, rig->log[i].level);
         }
         rig->logged = 0;
-    } else if (sscanf(line, "reset %i", (int *)&value) == 1) {
-        /* The bits of MCUSR: 1 power on, 2 external, 4 brown-out, 8 watchdog. */
-        avr_reset(rig->avr);
-        rig->avr->data[rig->board->mcusr] = (uint8_t)value;
+    } else if (supply_command(rig, line)) {
         rig_say(rig, "ok");
     } else if (strcmp(line, "stat") == 0) {
         rig_say(rig,

@@ -18,6 +18,7 @@ static void on_spdr(struct avr_t *avr, avr_io_addr_t address, uint8_t value, voi
             avr_cycle_timer_t raise = t->timer;
             avr_cycle_timer_cancel(avr, raise, rig->spi);
             if (!rig->spi_hung) {
+                cycles += rig->spi_slow_us * (RIG_HZ / 1000000u);
                 avr_cycle_timer_register(avr, cycles, raise, rig->spi);
             }
             return;

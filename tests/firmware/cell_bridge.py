@@ -10,6 +10,7 @@ import struct
 import subprocess
 import sys
 import tomllib
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -157,12 +158,20 @@ def ntc_code(degc: float) -> int:
 
 @dataclass
 class Host:
-    """A host in lockstep: sends heartbeats every 200 ms of emulated time."""
+    """A host in lockstep: sends heartbeats every 200 ms of emulated time.
+
+    Attributes
+    ----------
+    beats : False: it sends none
+    number : of the last one
+    frame : makes something else of the number; None: the heartbeat
+    """
 
     rig: Any
     beats: bool = True
     number: int = 0
     due_s: float = 0.0
+    frame: Callable[[int], bytes] | None = None
     heard: list[Answer] = field(default_factory=list)
     unread: bytes = b""
 
@@ -177,7 +186,12 @@ class Host:
     def beat(self) -> float:
         """Send a heartbeat; return when, in s."""
         self.number = (self.number + 1) % 16
-        self.rig.write(wire("heartbeat", self.number))
+        made = (
+            wire("heartbeat", self.number)
+            if not self.frame
+            else self.frame(self.number)
+        )
+        self.rig.write(made)
         self.due_s = self.rig.time_s + 0.2
         return float(self.rig.time_s)
 

@@ -119,6 +119,14 @@ class Lockstep:
             taken += bytes(self._ffi.buffer(buffer, n))
         return taken
 
+    def paint_ram(self, first: int) -> None:
+        """Paint the memory from an address on, before anything has run."""
+        self._library.rig_paint_ram(self._rig, first)
+
+    def painted_ram(self, first: int) -> int:
+        """Return how many bytes from there are still painted."""
+        return int(self._library.rig_painted_ram(self._rig, first))
+
     def command(self, line: str) -> str:
         answer = self._library.rig_command(self._rig, line.encode())
         return bytes(self._ffi.string(answer)).decode()
@@ -162,18 +170,31 @@ def librig(built: Path) -> tuple[Any, Any]:
     return ffi.dlopen(str(built / "librig.so")), ffi
 
 
-@pytest.fixture
-def lockstep(built: Path, librig: tuple[Any, Any]) -> Iterator[Callable[..., Lockstep]]:
-    library, ffi = librig
+def _starting(
+    built: Path, librig: tuple[Any, Any]
+) -> Iterator[Callable[..., Lockstep]]:
     with ExitStack() as stack:
 
         def start(app: str, board: str = "m328p") -> Lockstep:
             elf = built / board / f"{app}.elf"
-            rig = Lockstep(library, ffi, elf, PROCESSORS[board])
+            rig = Lockstep(*librig, elf, PROCESSORS[board])
             stack.callback(rig.close)
             return rig
 
         yield start
+
+
+@pytest.fixture
+def lockstep(built: Path, librig: tuple[Any, Any]) -> Iterator[Callable[..., Lockstep]]:
+    yield from _starting(built, librig)
+
+
+@pytest.fixture(scope="module")
+def module_lockstep(
+    built: Path, librig: tuple[Any, Any]
+) -> Iterator[Callable[..., Lockstep]]:
+    """The same for rigs that the tests of a module share: they must not change them."""
+    yield from _starting(built, librig)
 
 
 @pytest.fixture(scope="module")

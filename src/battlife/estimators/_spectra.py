@@ -33,6 +33,11 @@ taken for one of the spectrum. A sweep has 5 to 10 points, so 10 to 20 values.""
 MOST_RELAXATIONS: Final = 50
 MU: Final = 0.85
 """After Schoenleber et al., section 3."""
+CORRELATED: Final = 0.4
+"""Correlation of neighbouring residuals from which they are no noise: that of noise
+scatters around 0 by the inverse root of the number of values, 0.15 at 20 points."""
+WORST: Final = 3
+"""Frequencies that a refusal names."""
 LEAST_NOISE: Final = 1e-3
 """No analyser is better than 0.1 % on a cell; to describe a spectrum more closely is
 to describe noise."""
@@ -143,6 +148,8 @@ class Consistency:
     rms, largest : of the relative residuals, a fraction
     noise : the same as rms with the degrees of freedom of the test taken off
     mu, relaxations : how its size was chosen
+    correlation : of the residuals of neighbouring frequencies, -1 to 1
+    worst_hz : up to three frequencies of the largest residuals, largest first
     """
 
     fit_re: Floats
@@ -154,6 +161,13 @@ class Consistency:
     noise: float
     mu: float
     relaxations: int
+    correlation: float
+    worst_hz: tuple[float, ...]
+
+    @property
+    def systematic(self) -> bool:
+        """Whether the residuals run in waves: noise changes from point to point."""
+        return self.correlation > CORRELATED
 
 
 def consistency(sweep: Sweep) -> Consistency:
@@ -167,16 +181,21 @@ def consistency(sweep: Sweep) -> Consistency:
     squares = float((off_re**2 + off_im**2).sum())
     count = int(facts[1])
     free = max(2 * n - count - SERIES, 1)
+    neighbours = float((off_re[1:] * off_re[:-1] + off_im[1:] * off_im[:-1]).sum())
+    size = np.hypot(off_re, off_im)
+    worst = np.argsort(-size, kind="stable")[:WORST]
     return Consistency(
         fit_re,
         fit_im,
         off_re,
         off_im,
         math.sqrt(squares / (2 * n)),
-        float(np.hypot(off_re, off_im).max()),
+        float(size.max()),
         math.sqrt(squares / free),
         float(facts[0]),
         count,
+        neighbours / squares if squares > 0.0 else 0.0,
+        tuple(sweep.frequency_hz[worst].tolist()),
     )
 
 

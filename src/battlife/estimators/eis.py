@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from battlife.model.estimate import Scalar
 
 METHOD: Final = "eis"
-VERSION: Final = "1"
+VERSION: Final = "2"
 RULE: Final = (
     "linear Kramers-Kronig test; circuit by relative least squares, chosen by the "
     "Bayesian information criterion; arcs counted from fast to slow, the slowest whose "
@@ -129,7 +129,7 @@ class ImpedanceSpectrum:
             test = consistency(sweep)
             conditions |= _of_test(test)
             if not test.rms <= self.kk_limit:
-                reasons = ("kk_failed",)
+                reasons = ("kk_failed" if test.systematic else "spectrum_noisy",)
             else:
                 spread = relaxations(sweep, test.noise)
                 conditions |= _of_distribution(spread)
@@ -229,6 +229,8 @@ def _of_test(test: Consistency) -> dict[str, "Scalar"]:
         "kk_largest": test.largest,
         "kk_mu": scalar(test.mu),
         "kk_relaxations": test.relaxations,
+        "kk_correlation": test.correlation,
+        "kk_worst_hz": ", ".join(f"{f:.4g}" for f in test.worst_hz),
     }
 
 

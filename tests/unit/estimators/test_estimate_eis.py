@@ -117,6 +117,18 @@ def test_the_gain_of_the_analyser_adds_to_resistances_only():
     assert with_gain["arc1_time_constant_s"] == bare["arc1_time_constant_s"]
 
 
+def test_a_noisy_spectrum_is_called_noisy():
+    rng = np.random.default_rng(8)
+    n = FREQUENCY_HZ.size
+    noise = 0.02 * (rng.standard_normal(n) + 1j * rng.standard_normal(n))
+    noise[3] = 0.15
+    found = one(spectrum_trace(impedance() * (1.0 + noise)))
+    assert found.status == "refused"
+    assert found.reasons == ("spectrum_noisy",)
+    assert f"{FREQUENCY_HZ[3]:.4g}" in found.conditions["kk_worst_hz"].split(", ")
+    assert found.conditions["kk_correlation"] < 0.4
+
+
 def test_a_drifting_cell_fails_kramers_kronig():
     # The arc grows by 30 % while the sweep goes on: real cells that warm or drift.
     drift = np.linspace(0, 1, FREQUENCY_HZ.size) ** 4

@@ -8,7 +8,7 @@ BIN    := $(VENV)/bin
 ARGS   ?=
 STAMP  := $(VENV)/.installed
 
-.PHONY: demo test check deps bench accuracy clean
+.PHONY: demo test check deps firmware bench accuracy clean
 
 $(STAMP): pyproject.toml
 	$(PYTHON) -m venv $(VENV)
@@ -36,6 +36,10 @@ ROOT := $(if $(filter-out 0,$(shell id -u)),sudo)
 deps:
 	$(ROOT) apt-get update -qq
 	$(ROOT) apt-get install -y -qq --no-install-recommends $(DEPS)
+
+# Images of the bridges with their hashes, as in a release (needs `make deps`).
+firmware:
+	$(MAKE) -C firmware_bridges release
 
 # The peers live in an environment of their own: they pin old versions of much.
 bench:

@@ -4,4 +4,4 @@ CHECKED := $(foreach a,$(APPS),"$(SOURCES_$(a)) apps/$(a)/main.c") \
 	"-DMCP2515_CRYSTAL_MHZ=8u $(SOURCES_slcan_bridge) apps/slcan_bridge/main.c"
 
 check:
-	python3 check/static.py $(CHECKED)
+	$(PYTHON) check/static.py $(CHECKED)

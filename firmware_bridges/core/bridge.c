@@ -3,12 +3,17 @@
 #define POWER_ON 0x01u
 #define BROWN_OUT 0x04u
 #define WATCHDOG 0x08u
+#define ANY_CAUSE 0x0Fu
+#define MARKED 0x10u
 
-/* A supply that rises slowly sets brown-out together with power-on: that is no fault. */
+/* A supply that rises slowly sets brown-out together with power-on: that is no fault.
+ * A bootloader that hides the cause leaves none: then the mark says whether the contactor
+ * was closed, and that is taken for the worst. */
 static bool is_bad_reset(uint8_t cause)
 {
     return ((cause & WATCHDOG) != 0u)
-           || (((cause & BROWN_OUT) != 0u) && ((cause & POWER_ON) == 0u));
+           || (((cause & BROWN_OUT) != 0u) && ((cause & POWER_ON) == 0u))
+           || (((cause & ANY_CAUSE) == 0u) && ((cause & MARKED) != 0u));
 }
 
 void bridge_init(bridge_t *bridge, const uint8_t *record, uint8_t reset_cause,
@@ -74,6 +79,12 @@ bool bridge_tick(bridge_t *bridge, bool feedback, uint32_t now_ms)
     bridge->feedback = feedback;
     safety_tick(&bridge->safety, feedback, now_ms);
     return safety_closed(&bridge->safety);
+}
+
+bool bridge_is_marked(const bridge_t *bridge)
+{
+    return safety_closed(&bridge->safety)
+           || ((bridge->safety.latched & BL_FAULT_RESET) != 0u);
 }
 
 static void put_identity(const bridge_t *bridge, frame_t *answer)

@@ -20,6 +20,7 @@
 #define HAL_RESET_EXTERNAL 0x02u
 #define HAL_RESET_BROWN_OUT 0x04u
 #define HAL_RESET_WATCHDOG 0x08u
+#define HAL_RESET_MARKED 0x10u /* hal_mark(true) was the last call of it */
 
 /* Set up clock, pins and the serial line. The contactor line stays an input (the
  * pull-down outside holds it low) until hal_contactor(true) is called.
@@ -27,6 +28,10 @@
 void hal_init(uint8_t delimiter);
 
 uint8_t hal_reset_cause(void);
+
+/* A mark in memory that a reset leaves alone. It is known in hal_reset_cause also where
+ * a bootloader has cleared the cause before this firmware sees it. */
+void hal_mark(bool marked);
 
 uint32_t hal_millis(void); /* ms since reset, wraps after 49 days */
 uint32_t hal_micros(void); /* us since reset, wraps after 71 minutes */

@@ -17,6 +17,10 @@ void rig_write(rig_t *rig, const uint8_t *bytes, size_t n);
 size_t rig_unsent(const rig_t *rig);
 /* Bytes the firmware sent, at most n; returns how many. */
 size_t rig_read(rig_t *rig, uint8_t *bytes, size_t n);
+/* Paint the memory from an address on, before the firmware runs; later: how many bytes
+ * from there are still painted, so how deep the stack never was. */
+void rig_paint_ram(rig_t *rig, unsigned first);
+unsigned rig_painted_ram(const rig_t *rig, unsigned first);
 /* Serve one control line; the answer is good until the next call. */
 const char *rig_command(rig_t *rig, const char *line);
 

@@ -29,7 +29,10 @@ static frame_t answer;
 
 static void act(uint32_t now_ms)
 {
-    hal_contactor(bridge_tick(&bridge, hal_contactor_feedback(), now_ms));
+    const bool closed = bridge_tick(&bridge, hal_contactor_feedback(), now_ms);
+
+    hal_mark(bridge_is_marked(&bridge));
+    hal_contactor(closed);
 }
 
 static void send(void)

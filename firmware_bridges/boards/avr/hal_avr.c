@@ -21,7 +21,10 @@ _Static_assert(F_CPU == 16000000UL, "timer and UART are laid out for 16 MHz");
  * sender's interrupt: no read and write back, so nothing has to be atomic. */
 #define UART_ON ((uint8_t)(BIT(RXCIE0) | BIT(RXEN0) | BIT(TXEN0)))
 
+/* No start-up code clears these, and a reset does not either. */
+#define MARKED 0xC105EDA5UL
 static uint8_t reset_cause __attribute__((section(".noinit")));
+static uint32_t mark __attribute__((section(".noinit")));
 
 /* Rings of 256: the 8-bit indices wrap by themselves and are read atomically. */
 static uint8_t rx_ring[256];
@@ -43,8 +46,11 @@ static volatile uint32_t now_ms;
 void hal_early(void) __attribute__((naked, used, section(".init3")));
 void hal_early(void)
 {
-    reset_cause = MCUSR;
+    reset_cause = (uint8_t)(MCUSR & 0x0Fu); /* PORF EXTRF BORF WDRF, in hal.h's order */
     MCUSR = 0u;
+    if (mark == MARKED) {
+        reset_cause |= HAL_RESET_MARKED;
+    }
     wdt_disable();
 }
 
@@ -86,7 +92,12 @@ void hal_init(uint8_t delimiter)
 
 uint8_t hal_reset_cause(void)
 {
-    return (uint8_t)(reset_cause & 0x0Fu); /* PORF EXTRF BORF WDRF, in hal.h's order */
+    return reset_cause;
+}
+
+void hal_mark(bool marked)
+{
+    mark = marked ? MARKED : 0u;
 }
 
 ISR(TIMER1_COMPA_vect)

@@ -39,7 +39,7 @@ typedef struct {
 } bridge_scan_t;
 
 /* `record`: BL_CALIBRATION_SIZE bytes of the EEPROM. `reset_cause`: bit 0 power-on,
- * 1 external, 2 brown-out, 3 watchdog. */
+ * 1 external, 2 brown-out, 3 watchdog, 4 marked (bridge_is_marked). */
 void bridge_init(bridge_t *bridge, const uint8_t *record, uint8_t reset_cause,
                  uint32_t now_ms);
 
@@ -50,6 +50,10 @@ void bridge_lost_lines(bridge_t *bridge, uint8_t n);
 
 /* Call often. Returns whether the contactor is to be closed. */
 bool bridge_tick(bridge_t *bridge, bool feedback, uint32_t now_ms);
+
+/* Whether a reset that comes now is to be remembered as a bad one, even if nobody can
+ * say what caused it: the contactor is closed, or the last bad reset is still latched. */
+bool bridge_is_marked(const bridge_t *bridge);
 
 /* Act on a frame of the host. True: send `answer`. */
 bool bridge_answer(bridge_t *bridge, const frame_t *request, frame_t *answer,

@@ -142,6 +142,8 @@ frames = st.fixed_dictionaries(
 @settings(deadline=None)
 @given(frames)
 @example({"kind": CODES["ask_arm"], "sequence": 0, "payload": b"", "version": 1})
+@example({"kind": CODES["ask_arm"], "sequence": 0, "payload": b"1234", "version": 1})
+@example({"kind": CODES["ask_arm"], "sequence": 0, "payload": RIGHT, "version": 1})
 def test_only_frames_of_this_very_protocol_are_acted_on(frame):
     bridge = Bridge(calibrated())
     bridge.work(SCANS)

@@ -119,6 +119,7 @@ def test_the_sanitizer_is_heard(capfd):
 @settings(deadline=None)
 @given(zeros_often)
 @example(bytes(LONGEST))
+@example(bytes(LONGEST + 1))
 @example(b"\1" * LONGEST)
 def test_cobs_is_that_of_the_definition_and_comes_back(data):
     if len(data) > LONGEST:
@@ -172,6 +173,7 @@ def test_a_payload_too_long_is_no_frame():
 
 
 @settings(deadline=None)
+@example(stuffed(raw_frame((1, 2, 3, 4), bytes(PAYLOAD_MAX + 1))))
 @given(
     st.one_of(
         st.binary(max_size=WIRE_MAX + 3),
@@ -245,6 +247,7 @@ def test_a_wrong_byte_among_others_is_always_detected(header, payload):
 @given(st.integers(1, 255), st.lists(st.booleans(), max_size=600))
 @example(255, [True] * 255 + [False] * 255)
 @example(1, [True, False] * 4)
+@example(3, [True, True, False, True, True, False, False, False, False])
 def test_the_ring_is_a_queue(size, puts):
     lib, ffi = core()
     ring, slots, model = ffi.new("ring_t *"), [0] * size, deque()
@@ -287,6 +290,25 @@ def calibrations(draw):
         )
         values[name] = draw(st.lists(number, max_size=count[0]) if count else number)
     return values
+
+
+REFUSED = {
+    "n_front_ends": (0, 3),
+    "cells_first": (0, 13),
+    "cells_second": (1, 13),
+    "n_temperatures": (0, 5),
+    "over_voltage_mv": (4201, 2700, 0),
+    "under_voltage_mv": (1499, 4200, 65535),
+    "over_temperature_cdegc": (6001, 0),
+    "under_temperature_cdegc": (-2001, 5500),
+    "charge_max_ma": (0, -1, 50_001),
+    "discharge_max_ma": (0, -1, 50_001),
+    "current_zero": (-1, SUM_MAX + 1, 0, SUM_MAX),
+    "current_ua": (0, 100_001, -100_001, 1),
+    "temperature_offset_cdegc": ([301], [0, -301]),
+    "cell_gain_ppm": ([5001], [0] * 23 + [-5001]),
+}
+TWO = {"n_front_ends": 2, "cells_second": 12}
 
 
 def calibration_read(record: bytes):
@@ -336,6 +358,27 @@ def test_a_record_is_read_as_it_was_written_or_refused_for_the_same_reason(value
         assert stored == given_ + [0] * (len(stored) - len(given_))
 
 
+@pytest.mark.parametrize("name", REFUSED)
+def test_a_value_beyond_the_design_is_refused(name):
+    for value, layout in product(REFUSED[name], ({}, TWO)):
+        values = CALIBRATION | layout | {name: value}
+        read_right, read = calibration_read(packed(values))
+        expected = next(iter(refusals(values)), "none")
+        assert REFUSALS[read.refusal] == expected
+        assert read_right == (expected == "none")
+        assert not read_right or name == "cells_second"  # of one front end: none
+
+
+@pytest.mark.parametrize("at", [0, 1, 2])
+def test_a_record_of_another_layout_is_none_although_its_crc_is_right(at):
+    record = bytearray(packed(CALIBRATION)[:-2])
+    record[at] += 1
+    crc = binascii.crc_hqx(record, 0xFFFF).to_bytes(2, "little")
+    read_right, read = calibration_read(bytes(record) + crc)
+    assert not read_right
+    assert REFUSALS[read.refusal] == "no_record"
+
+
 def test_every_corruption_of_one_byte_of_a_record_is_refused():
     record = packed(CALIBRATION)
     assert calibration_read(record)[0]
@@ -355,6 +398,10 @@ def test_every_corruption_of_one_byte_of_a_record_is_refused():
     st.one_of(st.integers(-32768, 32767), st.sampled_from([-32768, -32767, 32767])),
 )
 @example(CALIBRATION | {"current_ua": 100_000, "current_zero": 0}, 0, 0, 65534, 0)
+@example(CALIBRATION | {"cell_offset_100uv": [-128]}, 0, 0, 127, 0)
+@example(CALIBRATION | {"cell_gain_ppm": [5000]}, 0, 0, 65534, 0)
+@example(CALIBRATION | {"temperature_offset_cdegc": [300]}, 0, 0, 0, 32767)
+@example(CALIBRATION | {"temperature_offset_cdegc": [-300]}, 0, 0, 0, -32767)
 def test_corrected_values_are_those_of_whole_numbers(values, cell, sensor, code, cdegc):
     lib, _ = core()
     read_right, read = calibration_read(packed(values))

@@ -193,6 +193,18 @@ def test_a_welded_contactor_is_told_and_keeps_it_from_being_cleared():
     assert bench.clear() == "done"
 
 
+def test_a_contactor_has_its_time_to_close():
+    bench = ready()
+    assert bench.arm() == "done"
+    for i in range(FOLLOW_MS // CYCLE_MS + 1):
+        bench.record.now_ms += CYCLE_MS
+        bench.scan(Scan())
+        bench.tick(False)
+        bench.as_recorded()
+        assert bench.closed == ((i + 1) * CYCLE_MS <= FOLLOW_MS)
+    assert bench.names(bench.safety.latched) == {"contactor_not_closing"}
+
+
 def test_stale_data_opens_after_its_span_and_not_before():
     bench = closed()
     bench.wait(STALE_MS)

@@ -140,6 +140,17 @@ def text_of(frame: dict[str, Any], stamps: int = 0) -> str:
 )
 @example(["S6", "S7", "O", "S6", "O", "O", "C", "C", "O"], "")
 @example(["T" + "F" * 8 + "0", "t8000", "t1239", "t12" + "\xb1" + "0"], "S6 O")
+@example(
+    ["T0000000G0", "t12311", "t123100", "t1231G0", "t12310G", "t1/30", "t1@30"], "S6 O"
+)
+@example(
+    ["P", "A", "PP", "AA", "CC", "FF", "V1", "N1", "Q", "Q3", "X0", "Z1"], "X0 S1 O"
+)
+@example(
+    ["s40G4", "s404", "M0000000G", "m0", "W2", "W", "X2", "Z3", "U7", "O", "t"], ""
+)
+@example(["P", "A", "S6", "t1230", "T000000000", "z", "d1230", "Y2"], "S6 L")
+@example(["t" + "1" * (LINE_MAX + 3), "1" * LINE_MAX, "OO", "LL", "S", "S66"], "S6")
 def test_any_lines_are_taken_as_the_model_takes_them(lines, before):
     channel, model = Channel(), Model()
     for line in [*before.split(), *lines]:

@@ -42,8 +42,8 @@ def fit_ridge(
     x = (x - middle) / width
     keep = np.ones(truth.size, dtype=bool)
     for _ in range(2):
-        w, v = np.linalg.eigh(x[keep] @ x[keep].T)
-        w = np.maximum(w, 0.0)
+        v, s, _ = np.linalg.svd(x[keep], full_matrices=False)
+        w = s**2
         offset = target[keep].mean()
         y = target[keep] - offset
         scores = [_left_out(w, v, y, groups[keep], p) for p in PENALTIES]

@@ -24,6 +24,10 @@ LEAST: Final = 0.1
 say more than it knows."""
 BOUNDS: Final = (0.4, 2.5)
 """A spread may differ from the usual one by this factor."""
+FLOOR: Final = 0.05
+"""Of the usual spread: learners that agree better than this agree."""
+TINY: Final = 1e-12
+"""Keeps logarithms finite where learners fit a lot exactly and state no spread."""
 STATED: Final = 1
 """Column of the clues that holds the logarithm of the spread learners state."""
 
@@ -43,9 +47,9 @@ def clues(
     value = weights @ values
     apart = np.sqrt(weights @ (values - value) ** 2)
     stated = weights @ spreads
-    floor = 0.05 * np.median(stated) if stated.size else 0.0
+    floor = FLOOR * (float(np.median(stated)) if stated.size else 0.0) + TINY
     return np.column_stack(
-        [value, np.log(stated), np.log(apart + floor + 1e-12), far, leading]
+        [value, np.log(stated + TINY), np.log(apart + floor), far, leading]
     )
 
 

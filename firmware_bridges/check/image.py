@@ -1,8 +1,9 @@
 """Check the compiled images: what is in them, and what they take.
 
-``make size`` prints a table and fails on: a heap, floating point or printf anywhere in
-the symbol table; more flash, variables or stack than size_budget.toml allows; too
-little room between the variables and the deepest stack (check/stack.py).
+``make size`` prints a table, and ``make readme`` writes it to README.md. Both fail on: a
+heap, floating point or printf anywhere in the symbol table; more flash, variables or
+stack than size_budget.toml allows; too little room between the variables and the
+deepest stack (check/stack.py).
 """
 
 import argparse
@@ -19,6 +20,8 @@ import stack
 
 HERE = Path(__file__).resolve().parent
 BUDGET = HERE / "size_budget.toml"
+BEGIN, END = "<!-- sizes -->", "<!-- /sizes -->"
+"""Around the table in README.md."""
 
 # libgcc's and avr-libc's names, of which any one means that the thing is there.
 FORBIDDEN = {
@@ -147,7 +150,9 @@ def main() -> int:
     """Check the images of a build folder; print the table and what is wrong."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("build", type=Path)
-    build = parser.parse_args().build
+    parser.add_argument("--readme", type=Path, help="write the table there")
+    arguments = parser.parse_args()
+    build = arguments.build
     known = budgets()
     rows, wrong = [], []
     for board, device in known["device"].items():
@@ -158,6 +163,11 @@ def main() -> int:
             faults = over(taken, device, budget, known["rule"]) + forbidden(elf)
             wrong += [f"{board}/{app}: {fault}" for fault in faults]
     sys.stdout.write(table(rows) + "\n")
+    if arguments.readme:
+        before, behind = arguments.readme.read_text().split(BEGIN)
+        after = behind.partition(END)[2]
+        text = f"{before}{BEGIN}\n{table(rows)}\n{END}{after}"
+        arguments.readme.write_text(text)
     for board, app, taken, _ in rows:
         sys.stdout.write(
             f"{board}/{app}: {taken.stack - taken.interrupt} bytes by "

@@ -1,8 +1,7 @@
 """A reset with a closed contactor is latched, whatever a bootloader does to its cause.
 
-Optiboot and the bootloaders of old Nanos and Megas clear the register of reset causes
-before the firmware sees it, and only the first hands a copy on. So the firmware does
-not rely on it: it keeps a mark in memory while the contactor is commanded closed, and
+Most bootloaders clear the register of reset causes before the firmware sees it. So the
+firmware does not rely on it: it keeps a mark in memory while the contactor is commanded closed, and
 until a reset in that state has been cleared by the host.
 """
 

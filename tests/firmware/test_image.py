@@ -49,6 +49,20 @@ def test_every_image_that_is_built_has_a_budget(built: Path) -> None:
     assert set(RULE) == {"static_ram_percent", "stack_margin"}
 
 
+def test_the_readme_has_about_these_figures(built: Path) -> None:
+    text = (FIRMWARE / "README.md").read_text()
+    rows = text.split(image.BEGIN)[1].split(image.END)[0].strip().splitlines()[2:]
+    told = {}
+    for row in rows:
+        board, app, *cells = (cell.strip() for cell in row.strip("|").split("|"))
+        told[board, app] = [int(cell.split()[0]) for cell in cells]
+    assert set(told) == set(IMAGES)
+    for (board, app), figures in told.items():
+        found = taken(built, board, app)
+        now = [found.flash, found.static_ram, found.stack, found.left]
+        assert figures == pytest.approx(now, rel=0.05), "run `make readme`"
+
+
 # -- what must not be there
 
 PLANTED = {

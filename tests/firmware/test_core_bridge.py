@@ -29,7 +29,7 @@ STALE_MS = number_of("SAFETY_STALE_MS")
 PAYLOAD_MAX = number_of("FRAME_PAYLOAD_MAX")
 WIRE_MAX = PAYLOAD_MAX + 12
 RIGHT = HASH.to_bytes(4, "little")
-POWER_ON, EXTERNAL, BROWN_OUT, WATCHDOG = 1, 2, 4, 8
+POWER_ON, EXTERNAL, BROWN_OUT, WATCHDOG, WHILE_CLOSED = 1, 2, 4, 8, 16
 
 
 class Bridge:
@@ -201,13 +201,18 @@ def test_the_states_of_a_contactor_by_frames():
     assert told.faults() == {"stale_data"}
 
 
-@pytest.mark.parametrize("cause", range(16))
+@pytest.mark.parametrize("cause", range(32))
 def test_brown_out_and_watchdog_are_latched_until_cleared(cause):
     bridge = Bridge(calibrated(), cause)
     bridge.work(SCANS)
     told = bridge.ask("ask_measurement")
     # A supply that rises slowly browns out as well: that is no fault.
-    bad = cause & WATCHDOG or cause & (BROWN_OUT | POWER_ON) == BROWN_OUT
+    # Behind a bootloader that hides the cause, one while closed is taken for the worst.
+    bad = (
+        cause & WATCHDOG
+        or cause & (BROWN_OUT | POWER_ON) == BROWN_OUT
+        or cause == WHILE_CLOSED
+    )
     assert told.faults() == ({"reset"} if bad else set())
     assert bridge.ask("ask_arm").outcome == ("tripped" if bad else "done")
     assert bridge.ask("ask_identity").fields["reset_cause"] == cause
@@ -256,3 +261,21 @@ def test_what_is_measured_opens_by_its_limit(fault, changes):
         bridge.tick()
     assert not bridge.closed
     assert bridge.ask("ask_measurement").faults() == {fault}
+
+
+def test_it_is_marked_while_closed_and_until_a_bad_reset_is_cleared():
+    bridge = Bridge(calibrated(), BROWN_OUT)
+    marked = bridge.lib.bridge_is_marked
+    assert marked(bridge.c)
+    bridge.scan()
+    assert bridge.ask("ask_clear").outcome == "done"
+    assert not marked(bridge.c)
+    bridge.work(SCANS)
+    assert not marked(bridge.c)
+    assert bridge.ask("ask_arm").outcome == "done"
+    assert marked(bridge.c)
+    assert bridge.ask("ask_disarm").outcome == "done"
+    assert not marked(bridge.c)
+    bridge.now_ms += STALE_MS + 1
+    bridge.tick()
+    assert not marked(bridge.c)  # tripped, but by no reset

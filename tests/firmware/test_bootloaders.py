@@ -1,8 +1,8 @@
 """A reset with a closed contactor is latched, whatever a bootloader does to its cause.
 
 Most bootloaders clear the register of reset causes before the firmware sees it. So the
-firmware does not rely on it: it keeps a mark in memory while the contactor is commanded closed, and
-until a reset in that state has been cleared by the host.
+firmware does not rely on it: it keeps a mark in memory while the contactor is commanded
+closed, and until a reset in that state has been cleared by the host.
 """
 
 import subprocess

@@ -4,6 +4,7 @@ import hashlib
 import json
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -14,7 +15,8 @@ BOARDS = {"m328p": "atmega328p", "m2560": "atmega2560"}
 
 
 def released(tree: Path, build: Path, *options: str) -> Path:
-    command = ["make", "-s", "-C", str(tree), "release", f"BUILD={build}", *options]
+    command = ["make", "-s", "-C", str(tree), "release", f"BUILD={build}"]
+    command += [f"PYTHON={sys.executable}", *options]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     return build / "release"

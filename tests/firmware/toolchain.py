@@ -2,6 +2,7 @@
 
 import os
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -31,7 +32,7 @@ def make(*arguments: str) -> None:
     with lock.open("w") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         done = subprocess.run(
-            ["make", "-C", str(FIRMWARE), *arguments],
+            ["make", "-C", str(FIRMWARE), f"PYTHON={sys.executable}", *arguments],
             capture_output=True,
             text=True,
             check=False,

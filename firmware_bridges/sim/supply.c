@@ -11,8 +11,8 @@
  *   supply MV           the supply from now on, 0 to 5500 mV
  *   supply detector MV  level of the brown-out fuse; 0: switched off
  *   reset line 0|1      hold the reset line low, or let it go
- *   reset BITS          a reset without any duration; BITS of MCUSR: 1 power-on,
- *                       2 external, 4 brown-out, 8 watchdog */
+ *   reset BITS          a reset without any duration that keeps the memory; BITS of
+ *                       MCUSR: 1 power-on, 2 external, 4 brown-out, 8 watchdog */
 #include "rig_state.h"
 
 #include <stdio.h>
@@ -70,6 +70,11 @@ void supply_step(rig_t *rig)
 {
     rig->avr->cycle += RIG_HZ / 1000000u;
     if (rig->avr->cycle >= rig->reset_until) {
+        if (rig->causes & POWER_ON) { /* the memory holds anything */
+            for (unsigned at = rig->avr->ioend + 1u; at <= rig->avr->ramend; at++) {
+                rig->avr->data[at] = (uint8_t)(rig->avr->data[at] * 5u + at);
+            }
+        }
         start(rig, rig->causes);
     }
 }

@@ -2,6 +2,7 @@
  * overruns. Without them rates and losses would be a fantasy. */
 #include "rig_state.h"
 
+#include <simavr/avr_extint.h>
 #include <simavr/sim_io.h>
 
 /* simavr 1.6 takes 100 us for every SPI byte. Runs after its own handler of SPDR:
@@ -94,6 +95,11 @@ void timing_feed(rig_t *rig)
 void timing_attach(rig_t *rig)
 {
     learn_udre_timer(rig);
+    /* simavr would ask for the level of an external interrupt's pin at every cycle in
+     * which it is low, five times as slow. No firmware here uses one. */
+    for (uint8_t i = 0; i < EXTINT_COUNT; i++) {
+        avr_extint_set_strict_lvl_trig(rig->avr, i, 0);
+    }
     avr_register_io_write(rig->avr, rig->spi->r_spdr, on_spdr, rig);
     avr_register_io_write(rig->avr, rig->uart->r_udr, on_udr, rig);
     avr_register_io_write(rig->avr, rig->board->ubrr, on_speed, rig);

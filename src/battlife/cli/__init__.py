@@ -13,6 +13,7 @@ from battlife import __version__
 from battlife.cli import (
     calibrate,
     clear_faults,
+    contactor,
     convert,
     decode,
     demo,
@@ -63,6 +64,7 @@ for _module in (
     recover,
     simulate,
     clear_faults,
+    contactor,
     verify,
     keys,
 ):

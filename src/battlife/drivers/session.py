@@ -70,7 +70,7 @@ class Session:
         self.target = parse_target(target) if isinstance(target, str) else target
         self.wire: WireProtocol = self.target.wire()
         self._allowed = Allowed(wake, frozenset(writes))
-        self._clock = clock
+        self.clock = clock
         self._heard_s: dict[str, float] = {}
         self._rate = self._baud()
         self._poller = self._made(math.inf)
@@ -123,14 +123,14 @@ class Session:
         began = self._poller.n_cycles(name)
         asks = bool(self.wire.requests(self._poller.known(name)))
         self._poller.begin(name)
-        now = self._clock()
+        now = self.clock()
         end = now + timeout_s
         # What a pack broadcasts besides its answers comes at least once a second.
         listen_s = PASSIVE_S if not asks else BROADCAST_S if self.wire.signature else 0
         listen_until = min(end, now + listen_s)
         steps: list[Step] = []
         while True:
-            now = self._clock()
+            now = self.clock()
             cycled = self._poller.n_cycles(name) > began and self._poller.idle
             if now >= end or (now >= listen_until and (cycled or not asks)):
                 break
@@ -148,12 +148,12 @@ class Session:
         self._poller.close()
         self._poller = self._made(period_s)
         self._poller.open()
-        due = self._clock() + period_s
+        due = self.clock() + period_s
         while True:
             steps: list[Step] = []
-            while (now := self._clock()) < due:
+            while (now := self.clock()) < due:
                 steps.append(self._step(min(STEP_S, due - now)))
-            due = max(due, self._clock()) + period_s
+            due = max(due, self.clock()) + period_s
             yield self._snapshot(steps, silent=True)
 
     def ask(self, request: Request) -> Snapshot:
@@ -171,6 +171,20 @@ class Session:
         while not self._poller.idle:
             steps.append(self._step(STEP_S))
         return self._snapshot(steps)
+
+    def rest(self, duration_s: float) -> Snapshot:
+        """Ask nothing for some time, but keep the device awake and hear what it says.
+
+        Raises
+        ------
+        HardwareError
+            The channel went away.
+        """
+        end = self.clock() + duration_s
+        steps: list[Step] = []
+        while (left_s := end - self.clock()) > 0:
+            steps.append(self._step(min(STEP_S, left_s)))
+        return self._snapshot(steps, silent=True)
 
     def _step(self, timeout_s: float) -> Step:
         step = self._poller.step(timeout_s)
@@ -196,7 +210,7 @@ class Session:
                 "is it powered, are the wires and the baud or bit rate right?"
                 + ("" if self._allowed.wake else " Does it need --wake?"),
             )
-        now = self._clock()
+        now = self.clock()
         known = self._poller.known(self.target.protocol)
         return Snapshot(
             self.wire.device,
@@ -216,12 +230,12 @@ class Session:
             [self.wire],
             options=options,
             allowed=self._allowed,
-            clock=self._clock,
+            clock=self.clock,
         )
         return Poller(
             driver,
             [Polled(self.target.protocol, self.wire, period_s)],
-            clock=self._clock,
+            clock=self.clock,
             wake=self._allowed.wake,
         )
 
@@ -243,7 +257,7 @@ class Session:
                 self.wire,
                 self.wire.probes[:1],
                 {"baud": str(rate)},
-                self._clock,
+                self.clock,
             ):
                 return rate
         return rates[0]

@@ -51,6 +51,16 @@ CRITICAL: Final = frozenset(
 """Cells that are or may be hot, or whose voltage nobody knows, and a contactor that
 cannot open: none of them is to be handled."""
 
+LIMITS: Final = (
+    "bridge_over_voltage_v",
+    "bridge_under_voltage_v",
+    "bridge_over_temperature_degc",
+    "bridge_under_temperature_degc",
+    "bridge_charge_max_a",
+    "bridge_discharge_max_a",
+)
+"""Values of `identity` beyond which it opens its contactor."""
+
 _NAMES: Final = {bl.ASK_ARM: "arm", bl.ASK_DISARM: "disarm", bl.ASK_CLEAR: "clear"}
 _REFUSALS: Final = {
     "not_ready": "it has not measured long enough since its reset; wait a second",
@@ -75,7 +85,7 @@ _REFUSED_RECORD: Final = {
     "sensor": "the current sensor could not show a current at its limit",
     "correction": "a correction of a cell or temperature is beyond the design",
 }
-_RESETS: Final = ("power-on", "external", "brown-out", "watchdog")
+_RESETS: Final = ("power-on", "external", "brown-out", "watchdog", "while closed")
 
 
 def encoded(kind: int, sequence: int = 0) -> bytes:

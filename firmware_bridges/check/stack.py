@@ -76,6 +76,7 @@ class Image:
     last_ram: int
     depths: dict[int, int] = field(default_factory=dict)
     deepest_path: dict[int, tuple[int, ...]] = field(default_factory=dict)
+    own: dict[int, int] = field(default_factory=dict)  # of an entry, without its calls
 
     def name(self, address: int) -> str:
         """Return the symbol an address belongs to."""
@@ -144,7 +145,6 @@ def worst(image: Image) -> Stack:
     """
     vectors = {at for at in image.code if image.name(at) == "__vectors"}
     reset = min(vectors)
-    program = _deepest(image, reset, ())
     # An unused vector leads to __bad_interrupt, which starts the program anew.
     routines = {
         instruction.target
@@ -153,10 +153,12 @@ def worst(image: Image) -> Stack:
         and image.name(instruction.target) != "__bad_interrupt"
     }
     deepest, name = 0, ""
+    # Routines first: what they call is looked at for `sei` when it is seen first.
     for target in sorted(t for t in routines if t is not None):
         depth = _deepest(image, target, (), interrupt=True) + image.return_bytes
         if depth > deepest:
             deepest, name = depth, image.name(target)
+    program = _deepest(image, reset, ())
     path = tuple(image.name(at) for at in image.deepest_path[reset])
     return Stack(program, deepest, path, name)
 
@@ -172,7 +174,7 @@ def _deepest(
     seen: dict[int, State] = {}
     waiting = [(entry, State(0))]
     tables: list[tuple[int, State]] = []
-    deepest, path = 0, (entry,)
+    deepest, own, path = 0, 0, (entry,)
     while waiting or tables:
         if not waiting:
             # Where a switch jumps is in a table: anywhere in its function.
@@ -191,6 +193,7 @@ def _deepest(
         if interrupt and instruction.name == "sei":
             raise UnknownDepthError(f"{image.name(entry)} lets other interrupts in")
         after = _moved(image, instruction, state)
+        own = max(own, after.depth)
         deepest = max(deepest, after.depth)
         if _is_call(instruction):
             assert instruction.target is not None
@@ -211,6 +214,7 @@ def _deepest(
             continue
         waiting += [(to, after) for to in _successors(image, instruction)]
     image.depths[entry] = deepest
+    image.own[entry] = own
     image.deepest_path[entry] = path
     return deepest
 

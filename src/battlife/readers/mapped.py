@@ -9,16 +9,17 @@ from pathlib import Path
 from typing import Any, Final
 
 from battlife.errors import InputError
-from battlife.model import HEADER_KEYS, Notice, Trace
+from battlife.model import HEADER_KEYS, Trace
 from battlife.readers import signs, tables, texts
-from battlife.readers.assemble import assemble
-from battlife.readers.choosing import Given, choose
+from battlife.readers.choosing import Given
 from battlife.readers.columns import checked_conversion, header_score, is_units_row
+from battlife.readers.splitting import preamble_facts, split_units, with_units
 from battlife.readers.vocabulary import CLOCK_UNIT, DIMENSIONS
 
 MAX_MAPPING_BYTES: Final = 1 << 20
-MAX_UNITS: Final = 4096
 PARQUET_MAGIC: Final = b"PAR1"
+ZIP_MAGIC: Final = b"PK\x03\x04"
+MATLAB_MAGIC: Final = b"MATLAB 5.0 MAT-file"
 
 
 @dataclass(frozen=True)
@@ -64,7 +65,7 @@ class TableMapping:
 
 @dataclass(frozen=True)
 class MappedReader:
-    """Reads delimited text and Parquet by a :class:`TableMapping`."""
+    """Reads text, Parquet, workbooks and MATLAB files by a :class:`TableMapping`."""
 
     mapping: TableMapping
 
@@ -103,7 +104,12 @@ class MappedReader:
         """
         try:
             with path.open("rb") as file:
-                parquet = file.read(4) == PARQUET_MAGIC
+                head = file.read(len(MATLAB_MAGIC))
+            if head.startswith(ZIP_MAGIC):
+                return self._workbook(path)
+            if head == MATLAB_MAGIC:
+                return self._matlab(path)
+            parquet = head.startswith(PARQUET_MAGIC)
             table = self._parquet(path) if parquet else self._text(path)
             return self._traces(table, path)
         except InputError as error:
@@ -155,6 +161,48 @@ class MappedReader:
                 first = following + 1
         return tables.parse_table(lines, found, first)
 
+    def _workbook(self, path: Path) -> Sequence[Trace]:
+        from battlife.readers import sheet_tables, workbooks
+
+        self._headed(path)
+        sheets = workbooks.sheets(path)
+        given = self._given(path, {})
+        found = sheet_tables.traces(sheets, given, self._score)
+        if not found:
+            raise InputError(
+                "no sheet has a row that names the columns", self._missing_hint()
+            )
+        return found
+
+    def _matlab(self, path: Path) -> Sequence[Trace]:
+        from battlife.readers import matlab_tables
+
+        self._headed(path)
+        found = matlab_tables.traces(path, self._given(path, {}), self._score)
+        if not found:
+            raise InputError(
+                "no structure has vectors of the mapped names", self._missing_hint()
+            )
+        return found
+
+    def _headed(self, path: Path) -> None:
+        if self.mapping.names:
+            raise InputError(
+                "layout.names is for text without a header",
+                "map the names that the file has",
+            )
+
+    def _given(self, path: Path, header: Mapping[str, str]) -> Given:
+        mapping = self.mapping
+        return Given(
+            header.get(mapping.unit_from, "") or path.stem.removesuffix(".bdf"),
+            mapping.columns,
+            mapping.only_these,
+            mapping.sign,
+            mapping.restart_column,
+            header,
+        )
+
     def _score(self, fields: Sequence[str]) -> int:
         if not self.mapping.only_these:
             return header_score(fields) or self._mapped(fields)
@@ -179,77 +227,7 @@ class MappedReader:
                 f"no column {missing[0]!r}", f"it has: {', '.join(table.names[:60])}"
             )
         header = preamble_facts(table.preamble, mapping.facts)
-        given = Given(
-            header.get(mapping.unit_from, "") or path.stem.removesuffix(".bdf"),
-            mapping.columns,
-            mapping.only_these,
-            mapping.sign,
-            mapping.restart_column,
-            header,
-        )
-        return split_units(table, given)
-
-
-def split_units(table: tables.Table, given: Given) -> Sequence[Trace]:
-    """Return one trace per value of the column that names the unit, if there is one."""
-    choice = choose(table, given).get("unit_id")
-    if choice is None:
-        return [assemble(table, given)]
-    texts = table.texts(choice.name)
-    ids = [i for i in texts.unique(maintain_order=True).to_list() if i]
-    if len(ids) > MAX_UNITS:
-        raise InputError(f"{len(ids)} values of {choice.name!r}: not one per unit")
-    if not ids:
-        return [assemble(table, given)]
-    if len(ids) == 1:
-        return [assemble(table, replace(given, unit_id=ids[0]))]
-    unnamed = int((texts == "").sum())
-    several = Notice(
-        "several_units", f"{choice.name} names {len(ids)} units: one trace each"
-    )
-    traces = []
-    for unit in ids:
-        trace = assemble(table.rows(texts == unit), replace(given, unit_id=unit))
-        provenance = trace.provenance.with_notices(several)
-        traces.append(replace(trace, provenance=provenance))
-    if unnamed:
-        lost = Notice("unreadable_rows", f"{unnamed} rows name no unit: left out")
-        traces[0] = replace(
-            traces[0], provenance=traces[0].provenance.with_notices(lost)
-        )
-    return traces
-
-
-def preamble_facts(preamble: Sequence[str], facts: Mapping[str, str]) -> dict[str, str]:
-    """Return the facts of a preamble: the text after a key, up to a tab or line end."""
-    found: dict[str, str] = {}
-    for key, before in facts.items():
-        for line in preamble:
-            position = line.find(before)
-            alone = (
-                before.endswith(":")
-                or line[position - 1 : position] in ("", "\t")
-                or line[position + len(before) :].startswith(":")
-            )
-            if position < 0 or not alone:
-                continue
-            value = line[position + len(before) :].strip(' \t:=,;"')
-            value = re.split(r"\t|\s{3,}|\s\w+:(?=\s)", value, maxsplit=1)[0].strip()
-            if value.endswith(":"):
-                continue  # another key that begins with this one
-            if value:
-                found[key] = value[:200]
-            break
-    return found
-
-
-def with_units(names: Sequence[str], units: Sequence[str]) -> tuple[str, ...]:
-    """Return column names with the units of the row below them."""
-    padded = [*units, *[""] * len(names)]
-    return tuple(
-        f"{name} [{unit.strip('[]() ')}]" if unit.strip("[]() ") else name
-        for name, unit in zip(names, padded, strict=False)
-    )
+        return split_units(table, self._given(path, header))
 
 
 def _has_line(text: str, pattern: str) -> bool:

@@ -1,7 +1,5 @@
 """NASA Ames battery ageing sets: one MATLAB v5 file per cell, many operations."""
 
-import struct
-import zlib
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -11,15 +9,8 @@ import numpy as np
 
 from battlife.errors import InputError
 from battlife.model import STEP_KINDS, Column, Notice, Severity, StepTable, Trace
-from battlife.readers import esc_toolbox
-from battlife.readers.matlab import first_variable
+from battlife.readers.matlab import check_elements, damaged, first_fields
 from battlife.readers.shape import segment_starts, shaped
-
-MAX_BYTES: Final = 1 << 30
-"""Largest size of all elements once decompressed; a cell of the set needs 30 MiB."""
-_MATRIX: Final = 14
-_COMPRESSED: Final = 15
-_HDF5: Final = b"\x89HDF\r\n\x1a\n"
 
 _SAMPLES: Final = {
     "voltage_v": ("Voltage_measured",),
@@ -37,13 +28,13 @@ class NasaMatReader:
     description = "NASA PCoE battery ageing file (MATLAB v5 .mat)"
 
     def recognises(self, head: bytes, name: str) -> bool:
-        """Say whether the head is of a MATLAB file; v7.3 is refused in `read`.
+        """Say whether a MATLAB file begins with a structure of cycles alone.
 
-        A dynamic test of the ESC toolbox has a reader of its own.
+        Also where its first variable cannot be seen, and v7.3: refused in `read`.
         """
-        if first_variable(head) == esc_toolbox.VARIABLE:
+        if not head.startswith((b"MATLAB 5.0 MAT-file", b"MATLAB 7.3 MAT-file")):
             return False
-        return head.startswith((b"MATLAB 5.0 MAT-file", b"MATLAB 7.3 MAT-file"))
+        return first_fields(head) in (None, ("cycle",))
 
     def read(self, path: Path) -> Sequence[Trace]:
         """Read the one cell a file holds.
@@ -59,64 +50,8 @@ class NasaMatReader:
             MATLAB v7.3, damaged, or without the structure of the set.
         """
         data = path.read_bytes()
-        if data.startswith(b"MATLAB 7.3") or data[512:520] == _HDF5:
-            raise InputError(
-                f"{path}: a MATLAB v7.3 file, which is HDF5",
-                "save it in MATLAB with -v7, or export the columns as CSV",
-            )
-        _check_elements(path, data)
+        check_elements(path, data)
         return (_trace(path, _operations(path)),)
-
-
-def _check_elements(path: Path, data: bytes) -> None:
-    """Walk the top-level elements; verify lengths, checksums and total size."""
-    if len(data) < 136 or data[126:128] != b"IM":
-        raise InputError(
-            f"{path}: the header of the MATLAB file is damaged or not little-endian"
-        )
-    at, total = 128, 0
-    while at < len(data):
-        if at + 8 > len(data):
-            raise _damaged(path, f"{len(data) - at} stray bytes at the end")
-        kind, size = struct.unpack_from("<II", data, at)
-        at += 8
-        if at + size > len(data):
-            raise _damaged(path, f"an element of {size} bytes is cut")
-        if kind == _COMPRESSED:
-            total += _inflated(path, memoryview(data)[at : at + size], total)
-        elif kind == _MATRIX:
-            total += size
-        else:
-            raise _damaged(path, f"unknown element type {kind}")
-        at += size
-
-
-def _inflated(path: Path, block: memoryview, before: int) -> int:
-    """Return the size of a compressed element, reading it to its checksum."""
-    stream = zlib.decompressobj()
-    size = 0
-    pending: bytes | memoryview = block
-    try:
-        while not stream.eof:
-            piece = stream.decompress(pending, 1 << 20)
-            size += len(piece)
-            if before + size > MAX_BYTES:
-                raise InputError(
-                    f"{path}: expands beyond {MAX_BYTES} bytes",
-                    "no file of the set does: it is refused",
-                )
-            pending = stream.unconsumed_tail
-            if not piece and not pending and not stream.eof:
-                raise _damaged(path, "a compressed element is cut")
-    except zlib.error as error:
-        raise _damaged(path, str(error)) from error
-    return size
-
-
-def _damaged(path: Path, why: str) -> InputError:
-    return InputError(
-        f"{path}: the MATLAB file is damaged: {why}", "copy it again from its source"
-    )
 
 
 def _operations(path: Path) -> Any:
@@ -125,7 +60,7 @@ def _operations(path: Path) -> Any:
     try:
         content = loadmat(str(path), squeeze_me=True)
     except Exception as error:  # scipy raises a dozen types for damaged files
-        raise _damaged(path, f"{type(error).__name__}: {error}") from error
+        raise damaged(path, f"{type(error).__name__}: {error}") from error
     for value in content.values():
         names = getattr(getattr(value, "dtype", None), "names", None)
         if names and "cycle" in names and value.size == 1:
@@ -135,7 +70,7 @@ def _operations(path: Path) -> Any:
                 return operations
     raise InputError(
         f"{path}: a MATLAB file without the structure <cell>.cycle(k).data",
-        "only files of the NASA PCoE battery set are read; export others as CSV",
+        "is it complete? Other structures are read by the names of their vectors",
     )
 
 
@@ -167,7 +102,7 @@ def _trace(path: Path, operations: Any) -> Trace:
             kind[k] = STEP_KINDS.index(name)
         start = _moment(operation["time"])
         if start is None:
-            raise _damaged(path, f"operation {k} has no start time")
+            raise damaged(path, f"operation {k} has no start time")
         first = first or start
         start_s = (start - first).total_seconds()
         steps["start_s"][k] = start_s

@@ -12,7 +12,7 @@ from battlife.model import STEP_KINDS, Column, StepTable, Trace
 from battlife.readers import clocks, tables, texts
 from battlife.readers.choosing import Given
 from battlife.readers.columns import checked_conversion, conversion, direction, plain
-from battlife.readers.mapped import split_units
+from battlife.readers.splitting import split_units
 
 _RECORD_HEADER = re.compile(r'^,,["\s]*(DataPoint|Record|数据|记录)')
 _STEP_COLUMNS = {

@@ -1,17 +1,16 @@
 """Workbooks with one row per sample, read by the names in their header."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import date, datetime, time, timedelta
-from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
 from battlife.model import Notice, Severity, Trace
 from battlife.readers.choosing import Given
-from battlife.readers.columns import header_score, is_units_row
-from battlife.readers.mapped import split_units, with_units
+from battlife.readers.columns import is_units_row
+from battlife.readers.splitting import split_units, with_units
 from battlife.readers.tables import MAX_COLUMNS, Table, unique_names
 
 if TYPE_CHECKING:
@@ -24,13 +23,23 @@ HEADER_ROWS: Final = 60
 """A header is looked for in this many rows; preambles of workbooks are short."""
 
 
-def traces(path: Path, sheets: Sequence[tuple[str, Rows]]) -> Sequence[Trace]:
+def traces(
+    sheets: Sequence[tuple[str, Rows]],
+    given: Given,
+    score: Callable[[Sequence[str]], int],
+) -> Sequence[Trace]:
     """Return one trace per unit of the sheets with the best header, () without one.
 
     Sheets with the same header are one table: testers start a new sheet where one is
     full.
+
+    Parameters
+    ----------
+    sheets : name and rows
+    given : what is known besides
+    score : how good a header row is, 0 if it is none
     """
-    found = [(name, _header(rows), rows) for name, rows in sheets]
+    found = [(name, _header(rows, score), rows) for name, rows in sheets]
     headed = [(n, h, r) for n, h, r in found if h is not None]
     if not headed:
         return ()
@@ -52,7 +61,7 @@ def traces(path: Path, sheets: Sequence[tuple[str, Rows]]) -> Sequence[Trace]:
         severity = Severity.WARNING if data else Severity.INFO
         notices.append(Notice("sheets_not_used", listed, severity))
     parts = [[r for r in rows[first:] if any(map(_filled, r))] for _, _, rows in used]
-    joined = split_units(_table(names, body, tuple(notices)), Given(path.stem))
+    joined = split_units(_table(names, body, tuple(notices)), given)
     if len(parts) == 1:
         return joined
     listed = ", ".join(name for name, _, _ in used[:20])
@@ -65,7 +74,8 @@ def traces(path: Path, sheets: Sequence[tuple[str, Rows]]) -> Sequence[Trace]:
         for (sheet, _, _), part in zip(used, parts, strict=True)
         if part
         for trace in split_units(
-            _table(names, part, tuple(notices)), Given(f"{path.stem} {sheet}")
+            _table(names, part, tuple(notices)),
+            replace(given, unit_id=f"{given.unit_id} {sheet}"),
         )
     )
 
@@ -83,12 +93,14 @@ def _noticed(trace: Trace, notice: Notice) -> Trace:
     return replace(trace, provenance=trace.provenance.with_notices(notice))
 
 
-def _header(rows: Rows) -> tuple[tuple[str, ...], int, int] | None:
+def _header(
+    rows: Rows, score_of: Callable[[Sequence[str]], int]
+) -> tuple[tuple[str, ...], int, int] | None:
     """Return names, score and index of the first record; None if there is no header."""
     best: tuple[tuple[str, ...], int, int] | None = None
     for index, row in enumerate(rows[:HEADER_ROWS]):
         fields = [c.strip() if isinstance(c, str) else "" for c in row[:MAX_COLUMNS]]
-        score = header_score(fields)
+        score = score_of(fields)
         if not score or (best is not None and score <= best[1]):
             continue
         names, first = tuple(fields), index + 1

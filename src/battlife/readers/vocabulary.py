@@ -113,7 +113,7 @@ NAMES: Final[dict[str, tuple[str, ...]]] = {
     "time_s": _spellings(
         "test time|total time|run time|prog time|testtime|totaltime|elapsed time|"
         "cumulative time|program duration|programme duration|test duration|"
-        "test|time|seconds|second|t|record time|zeit|testzeit|"
+        "test|time|seconds|second|t|record time|timevec|time vec|zeit|testzeit|"
         "prüfzeit|laufzeit|programmzeit|总时间|测试时间|时间"
     ),
     "unix_time_s": _spellings("unix time|unixtime|epoch|timestamp unix"),
@@ -124,11 +124,12 @@ NAMES: Final[dict[str, tuple[str, ...]]] = {
     "voltage_v": _spellings(
         "voltage|ewe|<ewe>|ecell|<ecell>|ewe ece|volts|volt|potential|"
         "cell voltage|battery voltage|terminal voltage|vbat|u|v|measured voltage|"
-        "working electrode|working electrode voltage|spannung|电压"
+        "working electrode|working electrode voltage|volvec|vol vec|voltvec|volt vec|"
+        "spannung|电压"
     ),
     "current_a": _spellings(
         "current|i|<i>|amps|amp|cell current|battery current|ibat|cur|curr|"
-        "measured current|strom|电流"
+        "measured current|currvec|curr vec|strom|电流"
     ),
     "power_w": _spellings("power|p|watt|watts|功率"),
     "temperature_degc": _spellings(

@@ -2,15 +2,12 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 from battlife.errors import FormatError, InputError
 from battlife.model import Trace
-from battlife.readers import arbin_xlsx, nebula, sheet_tables
-from battlife.readers.zipped import check_zip
-
-MAX_SHEETS = 64
-"""Sheets read of a workbook that is not Arbin's."""
+from battlife.readers import arbin_xlsx, nebula, sheet_tables, workbooks
+from battlife.readers.choosing import Given
+from battlife.readers.columns import header_score
 
 
 class WorkbookReader:
@@ -40,40 +37,15 @@ class WorkbookReader:
         FormatError
             A workbook of another program.
         """
-        from python_calamine import (
-            CalamineError,
-            CalamineWorkbook,
-            PasswordError,
-            XmlError,
-            ZipError,
-        )
-
-        names = check_zip(path)
-        if not any(name.startswith("xl/") for name in names):
-            raise FormatError(
-                f"{path}: a zip container, but not an .xlsx workbook",
-                "see `battlife formats`",
-            )
-        try:
-            with CalamineWorkbook.from_path(path) as book:
-                stated = book.sheet_names
-                arbin = any(map(arbin_xlsx.is_channel, stated))
-                chosen = (
-                    filter(arbin_xlsx.wanted, stated) if arbin else stated[:MAX_SHEETS]
-                )
-                sheets = [(name, _rows(book, name)) for name in chosen]
-        except (CalamineError, PasswordError, XmlError, ZipError, ValueError) as error:
-            raise InputError(
-                f"{path}: the workbook cannot be read: {error}",
-                "remove a password, or export it again as .xlsx",
-            ) from error
+        sheets = workbooks.sheets(path, _wanted)
+        arbin = any(arbin_xlsx.is_channel(name) for name, _ in sheets)
         if arbin:
             return arbin_xlsx.traces(path, sheets)
         for _, rows in sheets:
             if rows and nebula.is_header(rows[0]):
                 return (nebula.trace(path, rows),)
         try:
-            found = sheet_tables.traces(path, sheets)
+            found = sheet_tables.traces(sheets, Given(path.stem), header_score)
         except InputError as error:
             raise InputError(f"{path}: {error.message}", error.hint) from error
         if found:
@@ -84,8 +56,10 @@ class WorkbookReader:
         )
 
 
-def _rows(book: Any, name: str) -> list[list[Any]]:
-    return list(book.get_sheet_by_name(name).to_python(skip_empty_area=False))
+def _wanted(names: Sequence[str]) -> Sequence[str]:
+    if any(map(arbin_xlsx.is_channel, names)):
+        return [name for name in names if arbin_xlsx.wanted(name)]
+    return workbooks.first_sheets(names)
 
 
 READER = WorkbookReader()

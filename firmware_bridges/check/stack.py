@@ -174,7 +174,8 @@ def _deepest(
     seen: dict[int, State] = {}
     waiting = [(entry, State(0))]
     tables: list[tuple[int, State]] = []
-    deepest, own, path = 0, 0, (entry,)
+    deepest, own = 0, 0
+    path: tuple[int, ...] = (entry,)
     while waiting or tables:
         if not waiting:
             # Where a switch jumps is in a table: anywhere in its function.

@@ -100,24 +100,18 @@ class Output:
             print(printable(f"hint:  {error.hint}"), file=sys.stderr)
 
 
-def quantity_text(measured: Mapping[str, Any] | None, digits: int = 4) -> str:
+def quantity_text(measured: Mapping[str, Any] | None) -> str:
     """Return a measured object as text: k = 2, or its interval, "–" if missing."""
+    from battlife.reports.wording import interval
+
     if measured is None or measured.get("value") is None:
         return "–"
     unit = measured["unit"]
     scale, shown_unit = (100.0, "%") if unit == "1" else (1.0, unit)
-    value = measured["value"] * scale
+    bounds = None
     if measured.get("coverage") is not None:
-        low, high = (f"{measured[k] * scale:.{digits}g}" for k in ("low", "high"))
-        return f"{value:.{digits}g} {shown_unit} ({low} to {high})"
-    if measured.get("uncertainty") is None:
-        return f"{value:.{digits}g} {shown_unit}"
-    half = 2 * measured["uncertainty"] * scale
-    decimals = max(0, min(6, digits - 1 - _exponent(value)))
-    return f"{value:.{decimals}f} ± {half:.{decimals}f} {shown_unit}"
-
-
-def _exponent(value: float) -> int:
-    import math
-
-    return math.floor(math.log10(abs(value))) if value else 0
+        bounds = measured.get("low"), measured.get("high")
+    text = interval(measured["value"], measured.get("uncertainty"), scale, bounds)
+    # The unit stands beside the value: "87.1 % (85.0 to 89.2)".
+    value, bracket, ends = text.partition(" (")
+    return f"{value} {shown_unit}{bracket}{ends}" if text else "–"

@@ -289,9 +289,9 @@ def _summary(out: Output, rows: list[dict[str, Any]]) -> None:
         table.add_row(
             Text(printable(str(row["unit"] or row["sources"][0]["path"]))),
             Text(str(row["route"] or row["status"].upper())),
-            Text(quantity_text(row["soh_capacity"], 3)),
+            Text(quantity_text(row["soh_capacity"])),
             Text(quantity_text(row["discharge_capacity_ah"])),
-            Text(quantity_text(ten, 3)),
+            Text(quantity_text(ten)),
         )
     console = Console()
     if not console.is_terminal:

@@ -74,6 +74,10 @@ _SENTENCE: Final = 230
 _IDENTIFIER: Final = re.compile(r"(?<![\w/.-])[a-z][a-z0-9]*(?:_[a-z0-9]+)+(?![\w/-])")
 
 
+_DECIMALS: Final = 6
+"""Decimals beyond which a power of ten reads better."""
+_FINEST: Final = 1e-6
+
 _NBSP: Final = "\u00a0"
 """Keeps a number and its unit on one line."""
 
@@ -107,7 +111,12 @@ def number(value: Any) -> float | None:
     return float(value) if math.isfinite(value) else None
 
 
-def interval(value: Any, uncertainty: Any, scale: float = 1.0) -> str:
+def interval(
+    value: Any,
+    uncertainty: Any,
+    scale: float = 1.0,
+    bounds: tuple[Any, Any] | None = None,
+) -> str:
     """Return value ± two standard uncertainties, to two digits of the latter.
 
     Parameters
@@ -115,17 +124,34 @@ def interval(value: Any, uncertainty: Any, scale: float = 1.0) -> str:
     value, uncertainty : k = 1; without an uncertainty the value stands alone, to four
         digits; what is no finite number gives ""
     scale : factor to the unit that is shown
+    bounds : a stated interval; it is shown as "value (low to high)" instead, to two
+        digits of half its width
     """
     found, one_sigma = number(value), number(uncertainty)
     if found is None:
         return ""
-    if one_sigma is None:
+    low, high = (number(b) for b in bounds or (None, None))
+    if low is not None and high is not None:
+        half = 0.5 * scale * abs(high - low)
+        numbers = [scale * found, scale * low, scale * high]
+        shape, ends = "{} ({} to {})", numbers
+    elif one_sigma is not None:
+        half = 2.0 * scale * abs(one_sigma)
+        shape, ends = "{} ± {}", [scale * found, half]
+    else:
         return f"{scale * found:.4g}"
-    half = 2.0 * scale * abs(one_sigma)
-    if not half:
-        return f"{scale * found:.6g} ± 0"
-    decimals = min(max(1 - math.floor(math.log10(half)), 0), 12)
-    return f"{scale * found:.{decimals}f} ± {half:.{decimals}f}"
+    size = max(abs(scale * found), half)
+    if half < _FINEST * size:
+        # Digits beyond a millionth are those of arithmetic, not of a measurement.
+        return shape.format(*(f"{x:.7g}" for x in ends))
+    decimals = 1 - math.floor(math.log10(half)) if half else 0
+    if decimals <= _DECIMALS:
+        return shape.format(*(f"{x:.{max(decimals, 0)}f}" for x in ends))
+    if low is not None:
+        return shape.format(*(f"{x:.3g}" for x in ends))
+    power = math.floor(math.log10(size))
+    written = shape.format(*(f"{x / 10.0**power:.{decimals + power}f}" for x in ends))
+    return f"({written})e{power}"
 
 
 def clearance_text(names: Sequence[str]) -> str:

@@ -26,6 +26,7 @@ import os
 import shutil
 import subprocess
 import sys
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -66,16 +67,23 @@ class PtyRig:
             stdout=subprocess.PIPE,
             text=True,
         )
+        self._lock = threading.Lock()
         self.port = self._next("PTY ")
 
     def command(self, line: str) -> str:
         assert self._process.stdin is not None
-        self._process.stdin.write(line + "\n")
-        self._process.stdin.flush()
-        return self._next("= ")
+        with self._lock:
+            self._process.stdin.write(line + "\n")
+            self._process.stdin.flush()
+            return self._next("= ")
 
     def stat(self) -> dict[str, int]:
         return as_numbers(self.command("stat"))
+
+    def unplug(self) -> None:
+        """End it at once, as a cable that is drawn ends the port."""
+        self._process.kill()
+        self._process.wait(timeout=20)
 
     def close(self) -> None:
         assert self._process.stdin is not None and self._process.stdout is not None

@@ -1,0 +1,207 @@
+"""The verbs that talk to devices, as an operator types them, on compiled firmware.
+
+The emulated boards are on pseudo-terminals at real time; nothing of the way between the
+command line and the chips is replaced.
+"""
+
+import json
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable
+from itertools import pairwise
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pytest
+from bus_device import on_bus
+from cell_bridge import calibrated, flashed, ntc_code
+
+from battlife.archive import open_archive
+from battlife.cli import run
+
+
+class Done(NamedTuple):
+    code: int
+    rows: list[dict[str, Any]]
+    err: str
+
+
+Typed = Callable[..., Done]
+Start = Callable[[], Any]
+
+
+@pytest.fixture
+def typed(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Typed:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("BATTLIFE_HOME", str(tmp_path / "home"))
+
+    def typed_words(*words: object) -> Done:
+        code = run([*map(str, words), "--json"])
+        said = capsys.readouterr()
+        return Done(code, [json.loads(row) for row in said.out.splitlines()], said.err)
+
+    return typed_words
+
+
+@pytest.fixture
+def cell_rig(built: Path, pty_rig: Callable[..., Any], tmp_path: Path) -> Start:
+    def begin() -> Any:
+        elf = built / "m328p" / "cell_bridge.elf"
+        rig = pty_rig(flashed(elf, tmp_path, calibrated()))
+        for cell in range(12):
+            rig.command(f"afe cell 0 {cell} {35_000 + 100 * cell}")
+        rig.command(f"analog 2 {ntc_code(40)}")
+        return rig
+
+    return begin
+
+
+def rig_file(target: str, *limits: str, period_s: float = 0.2) -> Path:
+    path = Path("rig.toml")
+    table = "\n".join(["[limits]", *limits]) if limits else ""
+    path.write_text(
+        f'[rig]\nname = "emulated"\n[[device]]\nname = "pack"\ntarget = "{target}"\n'
+        f"period_s = {period_s}\n{table}\n"
+    )
+    return path
+
+
+def test_the_bridge_is_simulated_found_read_and_recorded(typed: Typed) -> None:
+    words = [sys.executable, "-m", "battlife", "simulate", "bridge", "--json"]
+    with subprocess.Popen([*words], stdout=subprocess.PIPE, text=True) as simulated:
+        assert simulated.stdout is not None
+        channel = json.loads(simulated.stdout.readline())["channel"]
+        found = typed("devices", channel, "--probe", "--protocol", "bridge,jk_uart")
+        assert found.code == 0, found.err
+        assert [row["device"] for row in found.rows] == ["bridge"]
+        assert found.rows[0]["options"] == {"baud": "1000000"}
+        done = typed("read", f"bridge@{channel}")
+        assert done.code == 0, done.err
+        values = done.rows[0]["values"]
+        assert len(values["cell_voltage_v"]) == 12
+        assert values["voltage_v"] == pytest.approx(sum(values["cell_voltage_v"]))
+        file = rig_file(f"bridge@{channel}", "cell_voltage_max_v = 4.5")
+        made = typed(
+            "record", file, "-o", "a.h5", "--unit", "u1", "--duration", "2", "--plain"
+        )
+        simulated.terminate()
+    assert made.code == 0, made.err
+    (row,) = made.rows
+    assert (row["simulated"], row["n_lost"], row["n_rejected"]) == (True, 0, 0)
+    assert row["n_samples"] >= 5
+    assert typed("verify", "a.h5").rows[0]["integrity"] == "intact"
+
+
+def test_a_bridge_is_read_with_its_true_values(cell_rig: Start, typed: Typed) -> None:
+    rig = cell_rig()
+    done = typed("read", f"bridge@{rig.port}")
+    assert done.code == 0, done.err
+    (row,) = done.rows
+    cells = [3.5 + 0.01 * cell for cell in range(12)]
+    assert row["values"]["cell_voltage_v"] == pytest.approx(cells)
+    assert row["values"]["temperature_degc"] == pytest.approx([25, 40, 25, 25], abs=0.4)
+    assert row["values"]["contactors_closed"] is False
+    assert (row["n_lost"], row["n_rejected"], row["n_timeouts"]) == (0, 0, 0)
+
+
+def test_a_leaf_is_read_and_found_through_the_bridge(
+    pty_rig: Callable[..., Any], typed: Typed
+) -> None:
+    rig = pty_rig("slcan_bridge")
+    channel = f"slcan:{rig.port}"
+    with on_bus(rig, "leaf", "aze0") as pack:
+        found = typed("devices", channel, "--probe", "--protocol", "leaf,lv_can")
+        done = typed("read", f"leaf@{channel}?bitrate=500000&tty_baud=1000000")
+        truth = pack.truth()
+    assert [row["protocol"] for row in found.rows] == ["leaf"], found.err
+    assert found.rows[0]["options"]["bitrate"] == "500000"
+    assert done.code == 0, done.err
+    (row,) = done.rows
+    assert (row["n_lost"], row["n_rejected"], row["n_timeouts"]) == (0, 0, 0)
+    read = row["values"]["cell_voltage_v"]
+    assert len(read) == 96
+    assert read == pytest.approx(truth["cell_voltage_v"], abs=0.02)
+
+
+@pytest.mark.parametrize("rate", [500_000, 1_000_000])
+def test_a_recorded_leaf_knows_of_lost_frames(
+    pty_rig: Callable[..., Any], typed: Typed, rate: int
+) -> None:
+    """The bus is full for a second: at 1 Mbit/s the serial line cannot carry it."""
+    rig = pty_rig("slcan_bridge")
+    rig.command(f"can bitrate {rate}")
+    target = f"leaf@slcan:{rig.port}?bitrate={rate}&tty_baud=1000000"
+    file = rig_file(target, "cell_voltage_max_v = 4.5", period_s=1.0)
+
+    def load() -> None:
+        time.sleep(1.5)
+        rig.command(f"can load {rate // 125} 0 7E0 8")
+
+    loading = threading.Thread(target=load)
+    with on_bus(rig, "leaf", "aze0"):
+        loading.start()
+        made = typed(
+            "record", file, "-o", "a.h5", "--unit", "u1", "--duration", "5", "--plain"
+        )
+        loading.join()
+    assert made.code == 0, made.err
+    (row,) = made.rows
+    words = (word.split("=") for word in rig.command("can chip").split())
+    n_lost = int(dict(words)["lost"])
+    assert (row["n_lost"] > 0) == (n_lost > 0) == (rate == 1_000_000)
+    assert row["n_samples"] >= 1
+    with open_archive(Path("a.h5")) as archive:
+        trace = archive.trace("u1")
+    cells = trace.columns["cell_voltage_v"]
+    assert cells.shape[0] == 96
+    assert ((cells > 3.0) & (cells < 4.3) | (cells != cells)).all()
+
+
+def test_unplugged_while_recording(cell_rig: Start, typed: Typed) -> None:
+    """The gap is in the record, silence is an alarm, and what came before is kept."""
+    rig = cell_rig()
+    file = rig_file(f"bridge@{rig.port}", "silence_s = 1.0")
+    threading.Timer(2.5, rig.unplug).start()
+    made = typed(
+        "record", file, "-o", "a.h5", "--unit", "u1", "--duration", "6", "--plain"
+    )
+    assert made.code == 6, made.err
+    (row,) = made.rows
+    assert "silence" in {alarm["code"] for alarm in row["alarms"]}
+    assert any("went away" in warning for warning in row["warnings"]), row["warnings"]
+    assert row["n_samples"] >= 5
+    assert typed("verify", "a.h5").rows[0]["integrity"] == "intact"
+
+
+def test_plugged_in_again_while_recording(cell_rig: Start, typed: Typed) -> None:
+    """Another rig behind the same name: the recording goes on with it."""
+    first = cell_rig()
+    name = Path("port").absolute()
+    name.symlink_to(first.port)
+    file = rig_file(f"bridge@{name}", "cell_voltage_max_v = 4.5")
+    second: list[Any] = []
+
+    def swap() -> None:
+        first.unplug()
+        time.sleep(1.0)
+        second.append(cell_rig())
+        second[0].command("afe all 39000")
+        name.unlink()
+        name.symlink_to(second[0].port)
+
+    threading.Timer(1.5, swap).start()
+    made = typed(
+        "record", file, "-o", "a.h5", "--unit", "u1", "--duration", "7", "--plain"
+    )
+    assert made.code == 0, made.err
+    assert made.rows[0]["n_lost"] == 0
+    with open_archive(Path("a.h5")) as archive:
+        trace = archive.trace("u1")
+    cells = trace.columns["cell_voltage_v"][0]
+    assert (cells[0], cells[-1]) == pytest.approx((3.5, 3.9))
+    assert max(b - a for a, b in pairwise(trace.time_s)) > 0.9  # nothing is made up
+    assert any("went away" in text for text in made.rows[0]["warnings"])

@@ -4,6 +4,7 @@ A pulse begins where the current leaves rest. What is asked of it, a resistance 
 stated time or a circuit, is the business of the method.
 """
 
+import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -24,6 +25,7 @@ from battlife.kernels.pulses import (
     TOO_COARSE,
     TOO_SHORT,
     WRONG_SIGN,
+    leading_voltages,
     pulse_resistances,
     step_resistance,
 )
@@ -50,7 +52,7 @@ LEADS_WITHIN_S: Final = 5.0
 LEADS_SCATTER: Final = 4.0
 """Standard deviations of the moves of the rest before by which that move exceeds
 them."""
-LEADS_BEFORE: Final = 10
+LEADS_BEFORE: Final = 10.0
 """Samples of the rest before that tell how it moved."""
 
 
@@ -166,7 +168,6 @@ class PulseRecord:
         """Return (m, k) ohm of every pulse at k times; NaN where it has none."""
         on = np.array([self.load_on(p) for p in self.pulses])
         samples = np.array([(p.before, p.first, p.stop) for p in self.pulses]).T
-        leading = [self.voltage_leads(p) for p in self.pulses]
         found: npt.NDArray[np.float64] = pulse_resistances(
             self.time,
             self.current,
@@ -176,7 +177,8 @@ class PulseRecord:
             np.array(times_s, dtype=np.float64),
             FINEST,
         )
-        found[leading] = np.nan
+        if self._leading:
+            found[[p in self._leading for p in self.pulses]] = np.nan
         return found
 
     def voltage_leads(self, pulse: Pulse) -> bool:
@@ -185,35 +187,22 @@ class PulseRecord:
         The two columns of a record are then not of the same moment. What the rest
         moved by before is taken off, so that a relaxation is no lead.
         """
-        k = pulse.before
-        begin = max(self.trace.segments()[pulse.segment].start, k - LEADS_BEFORE)
-        span = slice(begin, k + 1)
-        busy = np.flatnonzero(~(np.abs(self.current[span]) < self.threshold_a))
-        span = slice(begin + (int(busy[-1]) + 1 if busy.size else 0), k + 1)
-        # The same row twice under one stamp is one moment.
-        last_of = np.append(
-            (np.diff(self.time[span]) > 0) | (np.diff(self.voltage[span]) != 0), True
-        )
-        time, volt = self.time[span][last_of], self.voltage[span][last_of]
-        loaded = float(self.voltage[pulse.first])
-        return any(
-            self._leads(volt, loaded, n)
-            for n in (1, 2)
-            if volt.size > n and time[-1] - time[-1 - n] <= LEADS_WITHIN_S
-        )
+        return pulse in self._leading
 
-    def _leads(self, volt: Column, loaded: float, n: int) -> bool:
-        """Say whether a rest's last n moves are of the step to the `loaded` V."""
-        step, moved = loaded - float(volt[-1 - n]), float(volt[-1] - volt[-1 - n])
-        moves = np.diff(volt[:-n])
-        moves = moves[np.isfinite(moves)]
-        usual = scatter = 0.0
-        if moves.size:
-            usual = n * float(moves[-1])
-            scatter = np.sqrt(n) * float(np.std(moves - np.median(moves)))
-        beyond = (moved - usual) * np.sign(step)
-        least = max(3.0 * self.voltage_step, LEADS_SCATTER * scatter)
-        return bool(beyond > max(LEADS * abs(step), least))
+    @cached_property
+    def _leading(self) -> frozenset[Pulse]:
+        starts = [span.start for span in self.trace.segments()]
+        samples = [(starts[p.segment], p.before, p.first) for p in self.pulses]
+        least_v = 3.0 * self.voltage_step
+        leads = leading_voltages(
+            self.time,
+            self.current,
+            self.voltage,
+            *np.ascontiguousarray(np.array(samples).T),
+            self.threshold_a,
+            np.array([LEADS, LEADS_WITHIN_S, LEADS_SCATTER, least_v, LEADS_BEFORE]),
+        )
+        return frozenset(itertools.compress(self.pulses, leads.tolist()))
 
     def load_on(self, pulse: Pulse) -> tuple[float, float]:
         """Return when the load came on and its standard uncertainty, both in s."""

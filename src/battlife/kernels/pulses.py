@@ -5,7 +5,15 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-from battlife.kernels._jit import F8, I8, float64, int64, kernel, types
+from battlife.kernels._jit import (
+    F8,
+    I8,
+    boolean,
+    float64,
+    int64,
+    kernel,
+    types,
+)
 from battlife.kernels.interpolate import value_at
 
 Floats = npt.NDArray[np.float64]
@@ -124,3 +132,75 @@ def pulse_resistances(
             )
             ohm[m, k] = found[1]
     return ohm
+
+
+@kernel(types.Array(boolean, 1, "C")(F8, F8, F8, I8, I8, I8, float64, F8))
+def leading_voltages(
+    time_s: Floats,
+    current_a: Floats,
+    voltage_v: Floats,
+    start: Ints,
+    before: Ints,
+    first: Ints,
+    idle_a: float,
+    limits: Floats,
+) -> npt.NDArray[np.bool_]:
+    """Return (m,) whether the last voltage of a rest is one under load already.
+
+    The move of the last one or two samples of the rest, less what the rest moved by
+    before, is then more than a share of the step to the first voltage under load, and
+    more than the scatter of those moves. A row twice in the record is one moment.
+
+    Parameters
+    ----------
+    time_s, current_a, voltage_v : (n,) s, A, V
+    start, before, first : (m,) samples: of the segment, the last of the rest, the
+        first under load
+    idle_a : A below which it rests
+    limits : (5,) least share of the step; most s of the move; least multiple of the
+        scatter; least move in V; samples looked at before the last
+    """
+    share, within_s, multiple, least_v = limits[0], limits[1], limits[2], limits[3]
+    most = int(limits[4])
+    time = np.empty(most + 1)
+    volt = np.empty(most + 1)
+    found = np.zeros(before.size, dtype=np.bool_)
+    for m in range(before.size):
+        k = before[m]
+        begin = max(start[m], k - most)
+        for j in range(begin, k + 1):
+            if not abs(current_a[j]) < idle_a:
+                begin = j + 1
+        size = 0
+        for j in range(begin, k + 1):
+            # Negated, so that a missing voltage is a moment of its own.
+            same = j < k and not (
+                time_s[j + 1] > time_s[j] or voltage_v[j + 1] != voltage_v[j]
+            )
+            if not same:
+                time[size] = time_s[j]
+                volt[size] = voltage_v[j]
+                size += 1
+        for n in range(1, 3):
+            if size <= n or time[size - 1] - time[size - 1 - n] > within_s:
+                continue
+            count = 0
+            total = 0.0
+            squares = 0.0
+            usual = 0.0
+            for j in range(size - 1 - n):
+                move = volt[j + 1] - volt[j]
+                if np.isfinite(move):
+                    count += 1
+                    total += move
+                    squares += move * move
+                    usual = n * move
+            scatter = 0.0
+            if count:
+                mean = total / count
+                scatter = np.sqrt(n * max(squares / count - mean * mean, 0.0))
+            step = voltage_v[first[m]] - volt[size - 1 - n]
+            beyond = (volt[size - 1] - volt[size - 1 - n] - usual) * np.sign(step)
+            if beyond > max(share * abs(step), least_v, multiple * scatter):
+                found[m] = True
+    return found

@@ -9,6 +9,7 @@ from battlife.kernels.pulses import (
     TOO_COARSE,
     TOO_SHORT,
     WRONG_SIGN,
+    leading_voltages,
     pulse_resistances,
     step_resistance,
 )
@@ -60,3 +61,55 @@ def test_the_table_is_the_single_steps():
             )
             np.testing.assert_array_equal(table[m, k], one[1])
     assert np.isnan(table[1, 2])
+
+
+LIMITS = np.array([0.05, 5.0, 4.0, 3e-4, 10.0])
+IDLE_A = 0.1
+
+
+def leads_by_numpy(time, current, volt, start, before, first):
+    """Say the same of one pulse, with lists."""
+    begin = max(start, before - 10)
+    rows = []
+    for j in range(begin, before + 1):
+        if not abs(current[j]) < IDLE_A:
+            rows = []
+        elif rows and rows[-1] == (time[j], volt[j]):
+            continue
+        else:
+            rows.append((time[j], volt[j]))
+    t, v = (np.array(x) for x in zip(*rows, strict=True)) if rows else ([], [])
+    for n in (1, 2):
+        if len(v) <= n or t[-1] - t[-1 - n] > LIMITS[1]:
+            continue
+        moves = np.diff(v[:-n])
+        moves = moves[np.isfinite(moves)]
+        usual = n * moves[-1] if moves.size else 0.0
+        scatter = np.sqrt(n) * moves.std() if moves.size else 0.0
+        step = volt[first] - v[-1 - n]
+        beyond = (v[-1] - v[-1 - n] - usual) * np.sign(step)
+        if beyond > max(0.05 * abs(step), 3e-4, 4.0 * scatter):
+            return True
+    return False
+
+
+def test_a_leading_voltage_is_seen_as_with_lists():
+    rng = np.random.default_rng(12)
+    told = []
+    for _ in range(400):
+        n = int(rng.integers(3, 30))
+        late = int(rng.integers(0, 4))
+        loaded = np.arange(n) >= n - 2
+        time = np.cumsum(rng.choice([0.0, 0.1, 1.0, 20.0], n))
+        current = np.where(loaded, -5.0, rng.choice([0.0, 0.0, 0.0, 0.0, 2.0], n))
+        current[-3] = 0.0
+        volt = 3.7 - 0.1 * (np.arange(n) >= n - 2 - late)
+        volt += rng.choice([0.0, 1e-3]) * rng.standard_normal(n)
+        volt[rng.random(n) < 0.03] = np.nan
+        again = np.sort(np.append(np.arange(n), rng.integers(0, n - 2)))
+        time, current, volt = time[again], current[again], volt[again]
+        index = (np.array([0]), np.array([n - 2]), np.array([n - 1]))
+        (found,) = leading_voltages(time, current, volt, *index, IDLE_A, LIMITS)
+        assert found == leads_by_numpy(time, current, volt, 0, n - 2, n - 1)
+        told.append(bool(found))
+    assert 100 < sum(told) < 300

@@ -359,6 +359,8 @@ static void command(rig_t *rig, char *line)
         rig->logged = 0;
     } else if (supply_command(rig, line)) {
         rig_say(rig, "ok");
+    } else if (programmer_command(rig, line)) {
+        /* answered */
     } else if (strcmp(line, "stat") == 0) {
         rig_say(rig,
                 "cycle=%llu resets=%u uart_overruns=%u spi_bytes=%llu "

@@ -63,4 +63,7 @@ void supply_attach(rig_t *rig);
 int supply_command(rig_t *rig, const char *line); /* 0: not one of its lines */
 void supply_step(rig_t *rig); /* one microsecond in reset */
 
+/* What a programmer reads and writes; answers by itself (programmer.c). */
+int programmer_command(rig_t *rig, const char *line); /* 0: not one of its lines */
+
 #endif

@@ -7,7 +7,6 @@ task, data, protocol, figure, ours, baseline, target, met, note.
 """
 
 import argparse
-import json
 import platform
 import sys
 import time
@@ -17,6 +16,7 @@ from pathlib import Path
 import numba
 import numpy
 import scipy
+import speed
 
 import battlife
 
@@ -65,35 +65,6 @@ def topic(name, heading, shared):
     return lines, rows
 
 
-def speed(path):
-    """Return the chapter on speed, from what pytest-benchmark measured."""
-    found = json.loads(path.read_text())
-    cpu = found["machine_info"]["cpu"]
-    groups = {}
-    for bench in found["benchmarks"]:
-        groups.setdefault(bench["group"] or "", []).append(bench)
-    lines = [
-        "",
-        "## Speed",
-        "",
-        f"`make bench` on {cpu.get('brand_raw', 'a machine')}, {cpu.get('count', '?')} "
-        "cores; best of the rounds, ours and the peers in one run.",
-        "",
-        "| work | implementation | time / ms | rows per s | times the slowest |",
-        "| --- | --- | --- | --- | --- |",
-    ]
-    for group, benches in sorted(groups.items()):
-        slowest = max(b["stats"]["min"] for b in benches)
-        for bench in sorted(benches, key=lambda b: b["stats"]["min"]):
-            least = bench["stats"]["min"]
-            rows = bench["extra_info"].get("rows")
-            lines.append(
-                f"| {group} | {bench['name']} | {1e3 * least:.4g} | "
-                f"{f'{rows / least:.3g}' if rows else '–'} | {slowest / least:.3g} |"
-            )
-    return lines
-
-
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("shared", type=Path)
@@ -122,7 +93,9 @@ def main():
         lines += chapter
         missed += [r for r in rows if r.get("met") is False]
     if given.bench:
-        lines += speed(given.bench)
+        told, slow = speed.chapter(given.bench)
+        lines += told
+        missed += slow
     lines += ["", "## What does not reach its target", ""]
     lines += [
         f"- {r['task']}, {r['data']}: {r['figure']} {cell(r['ours'])}, target "

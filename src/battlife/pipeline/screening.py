@@ -30,6 +30,8 @@ TABLE: Final = "table"
 CAPACITY: Final = "discharge_capacity_ah"
 MEASURED: Final = (CAPACITY, "soh_capacity")
 """Truths that a recording itself may hold."""
+UNITS: Final = {"ah": "Ah", "mah": "mAh", "wh": "Wh", "mwh": "mWh", "ohm": "ohm"}
+"""Last part of a name, in lower case, to the unit."""
 TELLING: Final = 0.9999
 """Correlation from which a column is the truth in other words: no measured feature
 follows a state of health to 1 % of its spread."""
@@ -71,12 +73,18 @@ def calibrate_lot(
                 found = read_feature_table(path)
                 for name in needed:
                     found.label(name)
-        table = _labelled_recordings(paths, labels.truth, estimator, options)
+        table = _labelled_recordings(paths, labels, estimator, options)
     if not labels.features:
         _refuse_what_tells_the_truth(table, labels)
     software = software_versions()["battlife"]
+    labels = replace(labels, unit=_unit_of(labels.truth))
     model, summaries = train(table, labels, estimator, software)
     return model, tuple(_summary_row(s) for s in summaries)
+
+
+def _unit_of(truth: str) -> str:
+    """Return the unit that the name of a truth ends in, "1" where it names none."""
+    return UNITS.get(truth.rpartition("_")[2].casefold(), "1")
 
 
 def screen(
@@ -175,18 +183,19 @@ def joined(tables: Sequence[FeatureTable]) -> FeatureTable:
 
 
 def _labelled_recordings(
-    paths: Sequence[Path], truth: str, estimator: str, options: LoadOptions
+    paths: Sequence[Path], labels: Labels, estimator: str, options: LoadOptions
 ) -> FeatureTable:
     """Return the features of recordings beside the truth of each row."""
-    labels = [p for p in paths if is_table(p, [truth])]
-    logs = [p for p in paths if p not in labels]
-    if not labels and truth not in MEASURED:
+    truth = labels.truth
+    written = [p for p in paths if is_table(p, [truth])]
+    logs = [p for p in paths if p not in written]
+    if not written and truth not in MEASURED:
         raise InputError(
             f"nothing says the {truth} of these recordings",
             f"add a table with the columns {truth} and {KEYS[0]} or {KEYS[1]}, or take "
             f"--truth {' or '.join(MEASURED)}",
         )
-    known = _label_values([read_feature_table(p) for p in labels], truth)
+    known = _lines_of([read_feature_table(p) for p in written])
     tables = []
     refusal: EstimateError | None = None
     for path in logs:
@@ -196,19 +205,13 @@ def _labelled_recordings(
             except EstimateError as error:
                 refusal = refusal or error
                 continue
-            if labels:
-                value = known.get(unit.trace.unit_id, known.get(path.name, np.nan))
-                values = np.full(len(table), value)
+            if written:
+                line = known.get(unit.trace.unit_id) or known.get(path.name)
+                table = _beside(table, line, labels)
             else:
                 values = _measured(unit, truth, table)
-            tables.append(
-                FeatureTable(
-                    {**table.numbers, truth: values},
-                    table.vectors,
-                    table.texts,
-                    table.sources,
-                )
-            )
+                table = replace(table, numbers={**table.numbers, truth: values})
+            tables.append(table)
     if not tables:
         raise refusal or EstimateError("no recording holds features", "", ("empty",))
     return joined(tables)
@@ -221,19 +224,41 @@ def _recorded(unit: Unit, estimator: str, path: Path) -> FeatureTable:
     return replace(table, texts={**table.texts, "file": (path.name,) * len(table)})
 
 
-def _label_values(tables: Sequence[FeatureTable], truth: str) -> dict[str, float]:
-    values: dict[str, float] = {}
+def _lines_of(tables: Sequence[FeatureTable]) -> dict[str, tuple[FeatureTable, int]]:
+    """Return the line of a table of labels that is about a unit or file."""
+    lines: dict[str, tuple[FeatureTable, int]] = {}
     for table in tables:
         for key in KEYS:
             if key in table.names:
-                names = table.label(key)
-                values |= dict(zip(names, table.number(truth).tolist(), strict=True))
-    if tables and not values:
+                lines |= {n: (table, k) for k, n in enumerate(table.label(key)) if n}
+    if tables and not lines:
         raise InputError(
             "the table of labels does not say which recording a line is about",
             f"give it a column {', '.join(KEYS[:-1])} or {KEYS[-1]}",
         )
-    return values
+    return lines
+
+
+def _beside(
+    table: FeatureTable, line: tuple[FeatureTable, int] | None, labels: Labels
+) -> FeatureTable:
+    """Return the rows of a recording with what its line of labels says of each.
+
+    The physical unit too, where the line names it: a cell may fill many files.
+    """
+    n = len(table)
+    value = (
+        float("nan") if line is None else float(line[0].number(labels.truth)[line[1]])
+    )
+    texts = dict(table.texts)
+    for name in (labels.group, *labels.by):
+        if line is None:
+            texts.setdefault(name, ("",) * n)
+        elif name in line[0].names:
+            texts[name] = (line[0].label(name)[line[1]],) * n
+    return replace(
+        table, numbers={**table.numbers, labels.truth: np.full(n, value)}, texts=texts
+    )
 
 
 def _measured(unit: Unit, truth: str, table: FeatureTable) -> Column:

@@ -1,11 +1,12 @@
 """The charge that a window of voltage takes, and the relaxation after a charge.
 
 The charge passed up to each of many voltages is a smooth curve; its coefficients in
-Legendre polynomials keep the shape and average the noise of single samples, the first
-few of them nearly all of it. A cell relaxes over decades of time, and by how much
-follows the current and its resistance: logarithms of the drop at few times say how far
-and how fast, whatever the size of the cell. A curve need not be charge against voltage
-to be recognised as such: it begins at nothing and never falls.
+Legendre polynomials keep the shape and average the noise of single samples. A cell
+relaxes over decades of time, so a relaxation is one over the logarithm of time. Whether
+a row is like the lot is judged by the first coefficients, and by logarithms of the drop
+at few times: they say how far and how fast, and a broken relaxation stands out. A curve
+need not be charge against voltage to be recognised as such: it begins at nothing and
+never falls.
 
 References
 ----------
@@ -15,21 +16,26 @@ Abramowitz, Stegun, Handbook of Mathematical Functions (1964), ch. 22 (Legendre)
 """
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
-from numpy.polynomial import legendre
 
 from battlife.estimators.learned.column_groups import column_groups, others
+from battlife.estimators.learned.curve_blocks import (
+    CHARGE_BLOCK,
+    RELAXATION_BLOCK,
+    coefficients,
+)
 from battlife.estimators.learned.design import Design
 from battlife.estimators.learned.featurisers import Featuriser
 from battlife.model._arrays import Column
 
 FEWEST: Final = 8
 """Values that make a curve."""
-ORDER: Final = 9
-"""Highest polynomial: over 0.3 V a feature of the curve as narrow as 50 mV, the width
-of a peak of the incremental capacity of a full cell, is kept."""
+DOMAIN: Final = 10
+"""Coefficients of the charge that tell a lot from other cells; finer ones are noise of
+the tester as much as of the cell."""
 AT_NOTHING: Final = 0.02
 """Share of its last value that a curve begins with at most."""
 RISING: Final = 0.98
@@ -60,13 +66,21 @@ def _is_relaxation(curve: Column) -> bool:
     return bool(within and falls and drop < LARGEST_DROP)
 
 
-def charge_coefficients(curve: Column) -> Column:
-    """Return Legendre coefficients of (n, m) charges at m equally spaced voltages."""
-    m = curve.shape[1]
-    order = min(ORDER, (m - 1) // 2)
-    basis = legendre.legvander(np.linspace(-1.0, 1.0, m), order)
-    found: Column = curve @ np.linalg.pinv(basis).T
-    return found
+def _charge(curve: Column) -> Column:
+    """Return coefficients of (n, m) charges at m equally spaced voltages."""
+    at = np.linspace(-1.0, 1.0, curve.shape[1])
+    return coefficients(curve, at, CHARGE_BLOCK.width)
+
+
+def _relaxation(curve: Column) -> Column:
+    """Return coefficients of (n, m) voltages at m equally spaced times."""
+    at = np.log1p(np.arange(curve.shape[1]))
+    return coefficients(curve, 2.0 * at / at[-1] - 1.0, RELAXATION_BLOCK.width)
+
+
+def _charge_domain(curve: Column) -> Column:
+    """Return the coefficients that a charge is recognised by; zero ones left out."""
+    return _charge(curve)[:, : min(DOMAIN, (curve.shape[1] + 1) // 2)]
 
 
 def relaxation_drops(curve: Column) -> Column:
@@ -80,10 +94,24 @@ def relaxation_drops(curve: Column) -> Column:
     return np.column_stack([curve[:, 0], *drops])
 
 
-LEARNERS: Final = ("leading2", "network", "gp")
-_Kind = tuple[Callable[[Column], bool], Callable[[Column], Column]]
-_CHARGE: Final[_Kind] = (_is_charge, charge_coefficients)
-_RELAXATION: Final[_Kind] = (_is_relaxation, relaxation_drops)
+LEARNERS: Final = ("leading2", "curve_network", "curve_gp")
+
+
+@dataclass(frozen=True)
+class _Kind:
+    """One kind of curve: its shape, what is learned from it, what it is told by."""
+
+    recognises: Callable[[Column], bool]
+    features: Callable[[Column], Column]
+    signature: Callable[[Column], Column]
+
+
+_CHARGE: Final = _Kind(_is_charge, _charge, _charge_domain)
+_RELAXATION: Final = _Kind(_is_relaxation, _relaxation, relaxation_drops)
+_WIDTHS: Final = (
+    (_CHARGE, CHARGE_BLOCK.width),
+    (_RELAXATION, RELAXATION_BLOCK.width),
+)
 
 
 def _curves(*kinds: _Kind) -> Featuriser:
@@ -95,24 +123,29 @@ def _curves(*kinds: _Kind) -> Featuriser:
             bool(len(raw))
             and len(groups) == len(kinds)
             and all(
-                shape(raw[:, columns])
-                for (shape, _), columns in zip(kinds, groups, strict=True)
+                kind.recognises(raw[:, columns])
+                for kind, columns in zip(kinds, groups, strict=True)
             )
         )
 
-    def see(design: Design, raw: Column) -> Column:
+    def features(design: Design, raw: Column) -> Column:
+        groups = list(column_groups(design, FEWEST).values())
+        seen = [np.zeros((len(raw), width)) for _, width in _WIDTHS]
+        # In the order that learners know, whatever the order of the table.
+        for place, (known, _) in enumerate(_WIDTHS):
+            if known in kinds:
+                seen[place] = known.features(raw[:, groups[kinds.index(known)]])
+        return np.column_stack([*seen, raw[:, others(raw.shape[1], *groups)]])
+
+    def signature(design: Design, raw: Column) -> Column:
         groups = list(column_groups(design, FEWEST).values())
         seen = [
-            (kind is not _CHARGE, features(raw[:, columns]))
+            kind.signature(raw[:, columns])
             for kind, columns in zip(kinds, groups, strict=True)
-            for features in (kind[1],)
         ]
-        # The charge first, whatever the order of the table: learners look there.
-        seen.sort(key=lambda s: s[0])
-        rest = raw[:, others(raw.shape[1], *groups)]
-        return np.column_stack([*(s[1] for s in seen), rest])
+        return np.column_stack([*seen, raw[:, others(raw.shape[1], *groups)]])
 
-    return Featuriser(recognises, see, see, LEARNERS)
+    return Featuriser(recognises, features, signature, LEARNERS)
 
 
 CHARGE: Final = _curves(_CHARGE)

@@ -95,5 +95,11 @@ def unit_quantile(
     held /= units.size
     enough = np.flatnonzero(held >= coverage)
     if not enough.size:
-        return float(ranked[-1]), min(coverage, float(held[-1]))
-    return share_quantile(scores, groups, float(levels[enough[0]])), coverage
+        most = promised(units.size, coverage)
+        return float(ranked[-1]), min(most, float(held[-1]))
+    level = float(levels[enough[0]])
+    found = share_quantile(scores, groups, level)
+    if promised(units.size, coverage) < coverage:
+        # Of so few, the unit to come may be the worst: a share of 1 in n + 1 is open.
+        return found, level * units.size / (units.size + 1)
+    return found, coverage

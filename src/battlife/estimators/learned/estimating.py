@@ -21,11 +21,12 @@ from battlife.model.learned import Model
 from battlife.model.table import FeatureTable
 
 VERSION: Final = "1"
-NAMES: Final[Mapping[str, str]] = {
-    "soh": "soh_capacity",
-    "capacity_ah": "discharge_capacity_ah",
+NAMES: Final[Mapping[str, tuple[str, float]]] = {
+    "soh": ("soh_capacity", 1.0),
+    "capacity_ah": ("discharge_capacity_ah", 1.0),
+    "capacity_mah": ("discharge_capacity_ah", 1e-3),
 }
-"""What labels call a quantity, as battlife calls it."""
+"""What labels call a quantity, in lower case, as battlife calls it, and the factor."""
 
 
 def estimates(
@@ -110,8 +111,9 @@ def _estimate(
     if trace.provenance.suspect:
         reasons = ("suspect_source", *reasons)
     elif found.status == "ok":
-        name = NAMES.get(model.quantity, model.quantity)
-        measurements = {name: _measurement(name, model, pack, found)}
+        measurement = _measurement(model, pack, found)
+        name = measurement.name
+        measurements = {name: measurement}
         if measurements[name].uncertainty is None:
             reasons = (*reasons, "uncertainty_unknown")
     return Estimate(
@@ -131,7 +133,7 @@ def _estimate(
     )
 
 
-def _measurement(name: str, model: Model, pack: Pack, found: Screened) -> Measurement:
+def _measurement(model: Model, pack: Pack, found: Screened) -> Measurement:
     """Return a value with its interval; its standard uncertainty as of a normal error.
 
     The interval was learned with the lot's rig. Of a rig that nothing is known of, it
@@ -139,12 +141,13 @@ def _measurement(name: str, model: Model, pack: Pack, found: Screened) -> Measur
     """
     assert found.value is not None
     assert found.low is not None and found.high is not None
+    name, scale = NAMES.get(model.quantity.casefold(), (model.quantity, 1.0))
     sensor = Sensor.of(pack.sensor)
     uncertainty = None
     if sensor.voltage_known and sensor.current_known and found.coverage:
         k = NormalDist().inv_cdf(0.5 + 0.5 * found.coverage)
-        uncertainty = 0.5 * (found.high - found.low) / k
+        uncertainty = 0.5 * scale * (found.high - found.low) / k
     unit = "Ah" if name.endswith("_ah") else model.unit
-    return Measurement(
-        name, found.value, uncertainty, unit, found.low, found.high, found.coverage
-    )
+    low, high = scale * found.low, scale * found.high
+    value = scale * found.value
+    return Measurement(name, value, uncertainty, unit, low, high, found.coverage)

@@ -48,9 +48,9 @@ _HOME: Final = "battlife.estimators.learned"
 TABLE_FEATURISERS: Final[Mapping[str, str]] = types.MappingProxyType(
     {
         "pulse": f"{_HOME}.pulse_features:PULSE",
+        "impedance of a recording": f"{_HOME}.impedance_features:OF_RECORDING",
         "impedance": f"{_HOME}.impedance_features:REAL_FIRST",
         "impedance, imaginary first": f"{_HOME}.impedance_features:IMAGINARY_FIRST",
-        "impedance of a recording": f"{_HOME}.impedance_features:OF_RECORDING",
         "charge and relaxation": f"{_HOME}.charge_features:CHARGE_RELAXATION",
         "relaxation and charge": f"{_HOME}.charge_features:RELAXATION_CHARGE",
         "charge": f"{_HOME}.charge_features:CHARGE",

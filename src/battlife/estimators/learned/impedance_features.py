@@ -1,57 +1,40 @@
-"""Impedance spectra of one grid of frequencies: slopes and sizes of -Z''.
+"""Impedance spectra of one grid of frequencies: sizes of -Z'' over frequency.
 
 What the series resistance and the contacts add to Z' is no feature: on a retired cell
-they say how it was clamped. -Z'' has none of them, and a slope of its logarithm over
-that of the frequency has not even the size of the electrodes: it says where the sweep
-stands on the arc of the charge transfer, which grows and slows as the cell ages. The
-middle of a sweep from tens of kHz to tens of mHz lies at about 20 Hz, where a ranking
-of frequencies by automatic relevance, over cells at three temperatures, found most of
-what a spectrum says of capacity (17.8 Hz). The first feature is the slope there; the
-others are the logarithms of -Z'' from where the inductance of the leads has ended.
+they say how it was clamped. -Z'' has none of them. Its logarithms are given from where
+the inductance of the leads has ended; learners may take differences of them, which have
+not even the size of the electrodes.
 
 References
 ----------
-Zhang et al., Nat. Commun. 11 (2020) 1706 (17.80 Hz of 20 kHz to 0.02 Hz).
+Zhang et al., Nat. Commun. 11 (2020) 1706 (capacity from a spectrum).
 Orazem, Tribollet, Electrochemical Impedance Spectroscopy (2nd ed., Wiley, 2017), §18.2
-(slopes of the logarithm of the imaginary part).
+(logarithms of the imaginary part).
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Final, TypeAlias
+from typing import Final
 
 import numpy as np
 
 from battlife.estimators.learned.column_groups import column_groups
 from battlife.estimators.learned.design import Design
 from battlife.estimators.learned.featurisers import Featuriser
-from battlife.estimators.learned.impedance_traces import (
-    NEGATIVE_IMAGINARY,
-    REAL,
-    grid,
-)
+from battlife.estimators.learned.impedance_traces import NEGATIVE_IMAGINARY, REAL
 from battlife.model._arrays import Column
-
-Seen: TypeAlias = Callable[[Design, Column], Column]
 
 FEWEST: Final = 20
 """Frequencies that make a spectrum."""
-MIDDLE: Final = 0.5
-MIDDLE_HZ: Final = 20.0
-"""The same where frequencies are known."""
-HALF_STEPS: Final = 2
-HALF_WIDTH: Final = 0.034
-"""Of the slope, as a share of the sweep: two steps of ten per decade to either side."""
 INDUCTIVE: Final = 0.13
-"""Share of the sweep at its fast end that is left out: below 1 kHz of six decades from
-20 kHz, the inductance of leads and windings hardly shows."""
+"""Share of a sweep of unknown frequencies at its fast end that is left out: of six
+decades from 20 kHz, what lies above 3 kHz, where leads and windings show."""
 LEAST: Final = 1e-3
 """Of its median, -Z'' counts as at least this share: its logarithm must exist."""
 RISING: Final = 0.9
 """Share of the steps of Z' that go up on the way from fast to slow."""
 CAPACITIVE: Final = 0.8
 """Share of the sweep at which -Z'' is above zero."""
-DOMAIN: Final = 8
+DOMAIN: Final = 9
 """Points of the sweep that tell a lot from other cells: a spectrum is smooth."""
 
 
@@ -78,47 +61,17 @@ def _logs(imaginary: Column) -> Column:
     return found
 
 
-@dataclass(frozen=True)
-class _Places:
-    """Where on a sweep the features are: points from its fast end."""
-
-    centre: int
-    half: int
-    first: int
-
-
-def _by_share(m: int) -> _Places:
-    """Return the places on a sweep whose frequencies are not known."""
-    half = max(1, round(HALF_WIDTH * m))
-    return _Places(int(MIDDLE * (m - 1)), half, round(INDUCTIVE * m))
-
-
-def _by_frequency(m: int) -> _Places:
-    """Return the places on the grid of recordings, which begins below inductance."""
-    del m
-    return _Places(int(np.abs(np.log(grid() / MIDDLE_HZ)).argmin()), HALF_STEPS, 0)
-
-
-def _features(imaginary: Column, places: _Places) -> Column:
-    logs = _logs(imaginary)
-    steps = np.arange(-places.half, places.half + 1)
-    around = logs[:, places.centre + steps]
-    slope = around @ (steps / (steps**2).sum())
-    return np.column_stack([slope, logs[:, places.first :]])
-
-
-def _signature(imaginary: Column, places: _Places) -> Column:
-    features = _features(imaginary, places)
-    points = np.linspace(1, features.shape[1] - 1, DOMAIN).round().astype(int)
-    return features[:, [0, *points.tolist()]]
-
-
 def _seen(
-    which: int,
-    where: Callable[[int], _Places],
-    knows: Callable[[Design, Column, Column], bool],
+    which: int, inductive: float, knows: Callable[[Design, Column, Column], bool]
 ) -> Featuriser:
-    """Return what sees a table whose -Z'' is the group of this number."""
+    """Return what sees a table whose -Z'' is the group of this number.
+
+    Parameters
+    ----------
+    which : 0 or 1
+    inductive : share of the sweep left out at its fast end
+    knows : (design, (n, m) Z', (n, m) -Z'') to whether these are its columns
+    """
 
     def recognises(design: Design, raw: Column) -> bool:
         groups = _spectrum(design)
@@ -126,19 +79,18 @@ def _seen(
             return False
         return knows(design, raw[:, groups[1 - which]], raw[:, groups[which]])
 
-    def part(design: Design, raw: Column) -> Column:
+    def features(design: Design, raw: Column) -> Column:
         groups = _spectrum(design)
         assert groups is not None  # recognised when the model was made
-        return raw[:, groups[which]]
+        logs = _logs(raw[:, groups[which]])
+        return logs[:, round(inductive * logs.shape[1]) :]
 
-    def see(features: Callable[[Column, _Places], Column]) -> Seen:
-        def seen(design: Design, raw: Column) -> Column:
-            imaginary = part(design, raw)
-            return features(imaginary, where(imaginary.shape[1]))
+    def signature(design: Design, raw: Column) -> Column:
+        logs = features(design, raw)
+        points = np.linspace(0, logs.shape[1] - 1, DOMAIN).round().astype(int)
+        return logs[:, points]
 
-        return seen
-
-    return Featuriser(recognises, see(_features), see(_signature), ("spectrum",))
+    return Featuriser(recognises, features, signature, ("spectrum",))
 
 
 def _by_values(design: Design, real: Column, imaginary: Column) -> bool:
@@ -147,11 +99,10 @@ def _by_values(design: Design, real: Column, imaginary: Column) -> bool:
 
 
 def _by_name(design: Design, real: Column, imaginary: Column) -> bool:
-    del real
-    reached = imaginary.shape[1] - 1 >= _by_frequency(0).centre + HALF_STEPS
-    return design.names == (REAL, NEGATIVE_IMAGINARY) and reached
+    del real, imaginary
+    return design.names == (REAL, NEGATIVE_IMAGINARY)
 
 
-REAL_FIRST: Final = _seen(1, _by_share, _by_values)
-IMAGINARY_FIRST: Final = _seen(0, _by_share, _by_values)
-OF_RECORDING: Final = _seen(1, _by_frequency, _by_name)
+REAL_FIRST: Final = _seen(1, INDUCTIVE, _by_values)
+IMAGINARY_FIRST: Final = _seen(0, INDUCTIVE, _by_values)
+OF_RECORDING: Final = _seen(1, 0.0, _by_name)

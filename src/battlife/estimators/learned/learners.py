@@ -6,6 +6,7 @@ from typing import Final
 
 import numpy as np
 
+from battlife.estimators.learned.curve_blocks import components, fit_components
 from battlife.estimators.learned.network import fit_network, predict_network
 from battlife.estimators.learned.process import fit_process, predict_process
 from battlife.estimators.learned.regression import (
@@ -13,7 +14,7 @@ from battlife.estimators.learned.regression import (
     predict_line_and_components,
 )
 from battlife.estimators.learned.ridge import fit_ridge, predict_ridge
-from battlife.estimators.learned.scaling import Arrays
+from battlife.estimators.learned.scaling import Arrays, below
 from battlife.model._arrays import Column, IndexColumn
 
 LEADING: Final = 5
@@ -48,12 +49,29 @@ def _ridge(order: int, leading: int | None = None) -> Learner:
     return Learner(fit, predict)
 
 
+def _of_components(learner: Learner) -> Learner:
+    """Return a learner that sees components of curves instead of coefficients."""
+
+    def fit(features: Column, truth: Column, groups: IndexColumn) -> Arrays:
+        found = fit_components(features)
+        fitted = learner.fit(components(found, features), truth, groups)
+        return {f"components/{n}": a for n, a in found.items()} | dict(fitted)
+
+    def predict(arrays: Arrays, features: Column) -> tuple[Column, Column]:
+        seen = components(below(arrays, "components"), features)
+        return learner.predict(arrays, seen)
+
+    return Learner(fit, predict)
+
+
 LEARNERS: Final[Mapping[str, Learner]] = {
     "ridge": _ridge(1),
     "ridge2": _ridge(2),
     "gp": Learner(fit_process, predict_process),
     "leading2": _ridge(2, LEADING),
     "network": Learner(fit_network, predict_network),
+    "curve_gp": _of_components(Learner(fit_process, predict_process)),
+    "curve_network": _of_components(Learner(fit_network, predict_network)),
     "spectrum": Learner(fit_line_and_components, predict_line_and_components),
 }
 """By the name that a Model keeps."""

@@ -1,13 +1,17 @@
-"""Learners for few units and many smooth features.
+"""A learner for few units with spectra: many smooth values over a logarithmic axis.
 
 With a handful of units a flexible learner takes what sets one of them apart for ageing.
-Two rigid ones are averaged: a straight line through the first feature, and partial
-least squares with few components over the others. Rows count so that units are equal.
+Two rigid ones are averaged. One is a straight line through a single slope of the values
+over their axis: it has not the size of the electrodes, and says where the sweep stands
+on an arc, which grows and slows as a cell ages. Which slope, is chosen by leaving each
+unit out in turn. The other is partial least squares with few components over all
+values. Rows of the line count so that units are equal.
 
 References
 ----------
 Wold, Sjöström, Eriksson, Chemom. Intell. Lab. Syst. 58 (2001) 109 (PLS).
 Bates, Granger, Oper. Res. Q. 20 (1969) 451 (equal shares where errors are unknown).
+Stone, J. R. Stat. Soc. B 36 (1974) 111 (choice by leaving out).
 """
 
 from typing import Final
@@ -21,33 +25,37 @@ COMPONENTS: Final = 3
 """Of the partial least squares: arc, tail, and how they are placed on the sweep."""
 
 
+HALF_WIDTH: Final = 2
+"""Of a slope, in points to either side: half a decade of a sweep of ten per decade."""
+
+
 def fit_line_and_components(
     features: Column, truth: Column, groups: IndexColumn
 ) -> Arrays:
-    """Return both as one linear form of the standardised features.
+    """Return both as one linear form of the standardised slope and features.
 
     Parameters
     ----------
-    features : (n, p), the first one on its own
+    features : (n, p) values over an evenly spaced axis
     truth : (n,)
     groups : (n,) number of the unit
     """
-    arrays = scaling(features, truth)
-    z = standardised(features, arrays)
+    slopes = _slopes(features)
+    place = _best(slopes, truth, groups)
+    seen = np.column_stack([slopes[:, place], features])
+    arrays = scaling(seen, truth)
+    z = standardised(seen, arrays)
     mean, spread = arrays["truth"]
     y = (truth - mean) / spread
     weight = 1.0 / np.bincount(groups)[groups]
     weight /= weight.sum()
     line = _line(z[:, 0], y, weight)
-    slopes, level = _components(z[:, 1:], y)
-    if z.shape[1] == 1:
-        slopes, level, half = np.zeros(0), 0.0, 1.0
-    else:
-        half = 0.5
-    weights = np.concatenate([[half * line[1]], (1 - half) * slopes])
-    constant = half * line[0] + (1 - half) * level
+    along, level = _components(z[:, 1:], y)
+    weights = 0.5 * np.concatenate([[line[1]], along])
+    constant = 0.5 * (line[0] + level)
     residual = y - constant - z @ weights
     return arrays | {
+        "place": np.array([float(place)]),
         "weights": weights,
         "constant": np.array([constant]),
         "spread": np.array([np.sqrt(weight @ residual**2)]),
@@ -58,10 +66,40 @@ def predict_line_and_components(
     arrays: Arrays, features: Column
 ) -> tuple[Column, Column]:
     """Return (m,) values and their (m,) spread."""
-    z = standardised(features, arrays)
+    slope = _slopes(features)[:, int(arrays["place"][0])]
+    z = standardised(np.column_stack([slope, features]), arrays)
     mean, spread = arrays["truth"]
     value = mean + spread * (arrays["constant"][0] + z @ arrays["weights"])
     return value, np.full(value.size, spread * arrays["spread"][0])
+
+
+def _slopes(values: Column) -> Column:
+    """Return (n, q) least-squares slopes of (n, p) values around each inner point."""
+    half = min(HALF_WIDTH, (values.shape[1] - 1) // 2)
+    if half < 1:
+        return values
+    steps = np.arange(-half, half + 1)
+    windows = np.lib.stride_tricks.sliding_window_view(values, steps.size, axis=1)
+    found: Column = windows @ (steps / (steps**2).sum())
+    return found
+
+
+def _best(slopes: Column, truth: Column, groups: IndexColumn) -> int:
+    """Return the slope whose line errs least on units left out, units equal."""
+    units = np.unique(groups)
+    counts = np.bincount(groups)
+    error = np.zeros(slopes.shape[1])
+    for unit in units if units.size > 1 else ():
+        out = groups == unit
+        weight = 1.0 / counts[groups[~out]]
+        weight /= weight.sum()
+        x, y = slopes[~out], truth[~out]
+        x0, y0 = weight @ x, float(weight @ y)
+        across = weight @ (x - x0) ** 2
+        tilt = (weight * (y - y0)) @ (x - x0) / np.maximum(across, 1e-300)
+        off = y0 + (slopes[out] - x0) * tilt - truth[out][:, None]
+        error += (off**2).mean(axis=0)
+    return int(error.argmin())
 
 
 def _line(x: Column, y: Column, weight: Column) -> tuple[float, float]:

@@ -28,7 +28,7 @@ from battlife.model.learned import Model
 from battlife.model.provenance import Source
 from battlife.model.table import FeatureTable
 
-VERSION: Final = "2"
+VERSION: Final = "3"
 COVERAGE: Final = 0.9
 FEWEST_UNITS: Final = 2
 """With fewer no unit can be left out and judged."""

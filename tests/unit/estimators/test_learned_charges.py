@@ -1,0 +1,191 @@
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+import charge_samples
+from battlife.errors import EstimateError
+from battlife.estimators.learned.applying import apply
+from battlife.estimators.learned.charge_traces import POINTS, WINDOW_V, rows
+from battlife.estimators.learned.curve_blocks import (
+    LAYOUT,
+    coefficients,
+    components,
+    fit_components,
+)
+from battlife.estimators.learned.design import design_of
+from battlife.estimators.learned.featurisers import featuriser, recognised
+from battlife.estimators.partial_charge import PartialCharge
+from battlife.model import Pack, Trace
+from battlife.model.table import FeatureTable
+
+PACK = charge_samples.PACK
+
+
+def edited(trace, **columns):
+    return replace(trace, columns={**trace.columns, **columns})
+
+
+def only_row(trace, pack=PACK):
+    table = rows(trace, pack)
+    assert len(table) == 1
+    return table.vectors["charge_ah"][0], table.texts["refused"][0], table
+
+
+def test_the_charge_between_two_voltages_is_that_of_the_cell():
+    soh, ohm, current = 0.8, 0.05, 1.0
+    curve, reason, table = only_row(charge_samples.charged(soh, ohm))
+    assert reason == ""
+    assert curve.size == POINTS
+    full = np.linspace(0, 1.2, 400_001)
+    volts = 3.45 + 0.7 * full + 0.05 * soh * np.sin(2 * np.pi * full)
+    volts += (ohm + 0.05 / soh) * current
+    truth = np.interp(np.linspace(*WINDOW_V, POINTS), volts, full) * 2.0 * soh
+    assert np.abs(curve - (truth - truth[0])).max() < 1e-3
+    assert table.number("charge_current_a")[0] == current
+
+
+def test_cells_in_series_are_seen_one_by_one():
+    trace = charge_samples.charged()
+    four = edited(trace, voltage_v=4 * trace.column("voltage_v"))
+    series = replace(PACK, cells_in_series=4)
+    assert np.allclose(only_row(four, series)[0], only_row(trace)[0], atol=1e-12)
+    with pytest.raises(EstimateError) as caught:
+        rows(four, PACK)
+    assert caught.value.reasons == ("no_partial_charge",)
+
+
+def stepped(trace, factor):
+    """Return the trace with another current in half of the window."""
+    volts, amps = trace.column("voltage_v"), trace.column("current_a").copy()
+    amps[(volts > 3.97) & (amps > 0)] *= factor
+    return edited(trace, current_a=amps)
+
+
+def thinned(trace, step):
+    columns = {n: c[::step] for n, c in trace.columns.items()}
+    return Trace("cell", None, trace.time_s[::step], [0], columns)
+
+
+def holed(trace):
+    amps = trace.column("current_a").copy()
+    amps[200] = np.nan
+    return edited(trace, current_a=amps)
+
+
+@pytest.mark.parametrize(
+    ("trace", "reason"),
+    [
+        (charge_samples.charged(start=0.55), "charge_began_late"),
+        (stepped(charge_samples.charged(), 1.2), "current_not_steady"),
+        (thinned(charge_samples.charged(), 40), "too_few_samples"),
+    ],
+)
+def test_a_charge_that_is_no_use_has_a_row_and_a_reason(trace, reason):
+    curve, why, _ = only_row(trace)
+    assert why == reason
+    assert not curve.size
+    (found,) = PartialCharge(charge_samples.model()).estimate(trace, PACK)
+    assert found.status == "refused"
+    assert found.reasons == (reason,)
+
+
+def test_a_new_cell_is_estimated_and_its_interval_holds():
+    table = charge_samples.lot(seed=1)
+    found = apply(charge_samples.model(), table)
+    truth = table.number("soh")
+    kept = [f for f in found if f.status == "ok"]
+    assert len(kept) > 0.9 * len(found)
+    assert max(abs(f.value - truth[f.row]) for f in kept) < 0.02
+    assert np.mean([f.low <= truth[f.row] <= f.high for f in kept]) > 0.8
+
+
+@pytest.mark.parametrize(
+    ("trace", "reason"),
+    [
+        (charge_samples.charged(degc=5.0), "temperature_outside"),
+        (charge_samples.charged(current_a=1.4), "current_outside"),
+    ],
+)
+def test_a_charge_under_other_conditions_is_refused(trace, reason):
+    (found,) = PartialCharge(charge_samples.model()).estimate(trace, PACK)
+    assert found.status == "refused"
+    assert found.reasons == (reason,)
+    assert found.conditions["temperature_degc"] == trace.column("temperature_degc")[0]
+
+
+def test_a_charge_without_temperature_says_so():
+    trace = charge_samples.charged()
+    columns = {n: c for n, c in trace.columns.items() if n != "temperature_degc"}
+    bare = replace(trace, columns=columns)
+    (found,) = PartialCharge(charge_samples.model()).estimate(bare, PACK)
+    assert found.status == "ok"
+    assert "temperature_unknown" in found.reasons
+    assert found.conditions["temperature_degc"] is None
+
+
+def test_without_a_model_the_way_to_one_is_told():
+    with pytest.raises(EstimateError) as caught:
+        PartialCharge().estimate(charge_samples.charged(), Pack("cell"))
+    assert caught.value.reasons == ("no_model",)
+    assert "calibrate" in caught.value.hint
+
+
+def test_the_curve_drawn_is_the_one_learned_from():
+    method = PartialCharge(charge_samples.model())
+    trace = charge_samples.charged()
+    (found,) = method.estimate(trace, PACK)
+    (curve,) = method.curves(trace, PACK, found)
+    assert np.allclose(curve.columns["charge_ah"], only_row(trace)[0], atol=1e-12)
+    assert curve.columns["cell_voltage_v"][[0, -1]].tolist() == list(WINDOW_V)
+
+
+def tables(first):
+    """Return tables of a charge and a relaxation in both orders."""
+    rng = np.random.default_rng(0)
+    grid, late = np.linspace(0, 1, 50), np.log1p(np.arange(91))
+    shape = rng.uniform(0.8, 1.2, (30, 2))
+    charge = [a * grid**b for a, b in shape]
+    relax = [4.19 - 0.002 * a * late for a, _ in shape]
+    columns = {"q": tuple(charge), "r": tuple(relax)}
+    vectors = {n: columns[n] for n in (first, *({"q", "r"} - {first}))}
+    return FeatureTable({}, vectors)
+
+
+@pytest.mark.parametrize(
+    ("first", "name"),
+    [("q", "charge and relaxation"), ("r", "relaxation and charge")],
+)
+def test_curves_are_known_by_their_shape_in_any_order(first, name):
+    table = tables(first)
+    design = design_of(table, (), set())
+    raw, _ = design.matrix(table)
+    assert recognised(design, raw) == name
+    see = featuriser(name)
+    features = see.features(design, raw)
+    assert features.shape == (30, sum(block.width for block in LAYOUT))
+    other = tables("q" if first == "r" else "r")
+    swapped = design_of(other, (), set())
+    again = featuriser(recognised(swapped, swapped.matrix(other)[0]))
+    assert np.allclose(features, again.features(swapped, swapped.matrix(other)[0]))
+
+
+def test_coefficients_keep_what_a_curve_is():
+    at = np.linspace(-1, 1, 51)
+    curve = np.vstack([at**3 - at, np.exp(at)])
+    found = coefficients(curve, at, 8)
+    orders = np.arange(8)
+    basis = np.polynomial.legendre.legvander(at, 7) * np.sqrt(orders + 0.5)
+    assert np.abs(found @ basis.T - curve).max() < 1e-6
+    assert not coefficients(curve[:, :9], at[:9], 8)[:, 5:].any()
+
+
+def test_components_have_unit_variance_and_what_is_no_curve_stays():
+    rng = np.random.default_rng(1)
+    width = sum(block.width for block in LAYOUT)
+    features = rng.standard_normal((200, width + 1)) * 10.0 ** -np.arange(width + 1)
+    features[:, LAYOUT[0].width : width] = 0.0
+    seen = components(fit_components(features), features)
+    kept = seen[:, seen.std(axis=0) > 0]
+    assert np.allclose(kept[:, :-1].std(axis=0), 1.0)
+    assert np.array_equal(kept[:, -1], features[:, -1])

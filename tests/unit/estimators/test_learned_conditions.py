@@ -1,0 +1,64 @@
+import numpy as np
+import pytest
+
+from battlife.estimators.learned.conditions import (
+    conditions_of,
+    departure,
+    unstated,
+)
+from battlife.estimators.learned.conformal import unit_quantile
+from battlife.model.table import FeatureTable
+
+
+def table(**numbers):
+    return FeatureTable({n: np.array(v, dtype=float) for n, v in numbers.items()})
+
+
+LOT = table(temperature_degc=[22.0, 27.0, np.nan], charge_current_a=[1.0, 1.0, 1.0])
+SPANS = conditions_of(LOT, [0, 1, 2])
+
+
+def test_the_span_of_a_lot_leaves_out_what_is_not_stated():
+    assert SPANS["temperature_degc"].tolist() == [22.0, 27.0]
+    assert conditions_of(table(temperature_degc=[np.nan]), [0]) == {}
+    assert conditions_of(table(soh=[1.0]), [0]) == {}
+
+
+@pytest.mark.parametrize(
+    ("degc", "amps", "reason"),
+    [
+        (19.5, 1.0, ""),
+        (18.5, 1.0, "temperature_outside"),
+        (31.0, 1.0, "temperature_outside"),
+        (25.0, 1.04, ""),
+        (25.0, 1.06, "current_outside"),
+        (25.0, 0.9, "current_outside"),
+        (np.nan, np.nan, ""),
+    ],
+)
+def test_a_row_beyond_the_span_and_its_room_is_named(degc, amps, reason):
+    row = table(temperature_degc=[degc], charge_current_a=[amps])
+    assert departure(SPANS, row, 0) == reason
+
+
+def test_a_condition_that_only_the_lot_states_qualifies_a_value():
+    assert unstated(SPANS, table(charge_current_a=[1.0]), 0) == "temperature_unknown"
+    assert unstated({}, table(soh=[1.0]), 0) == ""
+    both = table(temperature_degc=[25.0], charge_current_a=[1.0])
+    assert unstated(SPANS, both, 0) == ""
+
+
+@pytest.mark.parametrize("units", [5, 6, 8])
+def test_few_units_promise_no_more_than_the_next_one_leaves_open(units):
+    rng = np.random.default_rng(0)
+    held, promised = [], []
+    for _ in range(400):
+        sizes = rng.exponential(1.0, units + 1)
+        scores = np.abs(rng.standard_normal((units + 1, 40))) * sizes[:, None]
+        known = scores[:-1].ravel()
+        groups = np.repeat(np.arange(units), 40)
+        quantile, coverage = unit_quantile(known, groups, 0.9)
+        held.append((scores[-1] <= quantile).mean())
+        promised.append(coverage)
+    assert max(promised) < units / (units + 1) + 1e-9
+    assert np.mean(held) > np.mean(promised) - 0.02

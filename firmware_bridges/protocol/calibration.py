@@ -73,18 +73,20 @@ def refusals(values: Mapping[str, Any]) -> dict[str, str]:
             f"1 to {design['current_max_ma']}"
         )
     zero, scale_ua = values["current_zero"], values["current_ua"]
-    shown = sorted((code - zero) * scale_ua / 1000 for code in (0, SUM_MAX))
-    share = 1 - design["sensor_margin_percent"] / 100
+    # In whole milliamperes, cut off as the bridge does it.
+    shown = sorted(int((code - zero) * scale_ua / 1000) for code in (0, SUM_MAX))
+    margin = design["sensor_margin_percent"]
+    lowest, highest = (ma - int(ma / 100) * margin for ma in shown)
     if not (
         0 <= zero <= SUM_MAX
         and 0 < abs(scale_ua) <= CURRENT_MAX_UA
-        and limits[0] <= share * shown[1]
-        and limits[1] <= -share * shown[0]
+        and limits[0] <= highest
+        and limits[1] <= -lowest
     ):
         refused["sensor"] = (
             f"current_zero = {zero} and current_ua = {scale_ua}: the sensor shows "
             f"{shown[0] / 1000:.1f} to {shown[1] / 1000:.1f} A, of which the limits "
-            f"must leave {design['sensor_margin_percent']} %"
+            f"must leave {margin} %"
         )
     for field, bound in (
         ("temperature_offset_cdegc", design["temperature_offset_max_cdegc"]),

@@ -192,17 +192,26 @@ class PulseRecord:
     @cached_property
     def _leading(self) -> frozenset[Pulse]:
         starts = [span.start for span in self.trace.segments()]
-        samples = [(starts[p.segment], p.before, p.first) for p in self.pulses]
-        least_v = 3.0 * self.voltage_step
-        leads = leading_voltages(
-            self.time,
-            self.current,
-            self.voltage,
-            *np.ascontiguousarray(np.array(samples).T),
-            self.threshold_a,
-            np.array([LEADS, LEADS_WITHIN_S, LEADS_SCATTER, least_v, LEADS_BEFORE]),
+        samples = np.array(
+            [(starts[p.segment], p.before, p.first) for p in self.pulses]
         )
-        return frozenset(itertools.compress(self.pulses, leads.tolist()))
+
+        def leads(least_v: float) -> npt.NDArray[np.bool_]:
+            result: npt.NDArray[np.bool_] = leading_voltages(
+                self.time,
+                self.current,
+                self.voltage,
+                *np.ascontiguousarray(samples.T),
+                self.threshold_a,
+                np.array([LEADS, LEADS_WITHIN_S, LEADS_SCATTER, least_v, LEADS_BEFORE]),
+            )
+            return result
+
+        found = leads(0.0)
+        if found.any():
+            # The resolution takes longer to find than all pulses to be looked at.
+            found = leads(3.0 * self.voltage_step)
+        return frozenset(itertools.compress(self.pulses, found.tolist()))
 
     def load_on(self, pulse: Pulse) -> tuple[float, float]:
         """Return when the load came on and its standard uncertainty, both in s."""

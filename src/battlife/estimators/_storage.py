@@ -8,10 +8,9 @@ import numpy as np
 from battlife.errors import EstimateError
 from battlife.estimators._discharges import find_discharges
 from battlife.estimators._rests import Rest
-from battlife.estimators._trajectory import alike
 from battlife.estimators._uncertainty import root_sum
 from battlife.estimators.capacity import DischargeCapacity
-from battlife.estimators.soh import doubtful
+from battlife.estimators.soh import alike, doubtful
 from battlife.model import Estimate, Pack, Trace
 from battlife.model.estimate import Scalar
 

@@ -10,8 +10,7 @@ from typing import Final
 
 import numpy as np
 
-from battlife.estimators._draft import TEMPERATURE_TOLERANCE_K
-from battlife.estimators.soh import LOAD_TOLERANCE, doubtful, temperature_of
+from battlife.estimators.soh import alike, doubtful
 from battlife.kernels.hinge import break_scan
 from battlife.model import Column, Estimate
 
@@ -74,21 +73,6 @@ def trajectory_of(capacities: Sequence[Estimate]) -> tuple[Trajectory, int]:
     values = [e.measurements["discharge_capacity_ah"].value for e in like]
     capacity = np.array([float(np.mean(v)) for v in values])
     return Trajectory(cycle, capacity), len(capacities) - len(like)
-
-
-def alike(one: Estimate, other: Estimate) -> bool:
-    """Say whether two discharges may be compared: load, cut-off, temperature."""
-    for name in ("load", "cutoff_v"):
-        if one.conditions.get(name) != other.conditions.get(name):
-            return False
-    loads = [e.conditions.get("load_current_a") for e in (one, other)]
-    a, b = (abs(v) if isinstance(v, (int, float)) else 0.0 for v in loads)
-    if abs(a - b) > LOAD_TOLERANCE * max(a, b):
-        return False
-    degc = [temperature_of(e) for e in (one, other)]
-    if degc[0] is None or degc[1] is None:
-        return degc[0] is degc[1]
-    return abs(degc[0] - degc[1]) <= TEMPERATURE_TOLERANCE_K
 
 
 def without_outliers(trajectory: Trajectory) -> Trajectory:

@@ -173,15 +173,14 @@ def _away_k(estimate: Estimate, pack: Pack) -> float | None:
 def _repeats(chosen: Estimate, usable: Sequence[Estimate]) -> list[Estimate]:
     """Return up to REPEATS discharges like the chosen one, up to and with it."""
     position = next(k for k, e in enumerate(usable) if e is chosen)
-    alike = [e for e in usable[: position + 1] if _alike(e, chosen)]
-    return alike[-REPEATS:]
+    return [e for e in usable[: position + 1] if alike(e, chosen)][-REPEATS:]
 
 
-def _alike(one: Estimate, other: Estimate) -> bool:
-    if one.conditions.get("load") != other.conditions.get("load"):
-        return False
-    if one.conditions.get("cutoff_v") != other.conditions.get("cutoff_v"):
-        return False
+def alike(one: Estimate, other: Estimate) -> bool:
+    """Say whether two discharges may be compared: load, cut-off, temperature."""
+    for name in ("load", "cutoff_v"):
+        if one.conditions.get(name) != other.conditions.get(name):
+            return False
     loads = [e.conditions.get("load_current_a") for e in (one, other)]
     a, b = (abs(v) if isinstance(v, (int, float)) else 0.0 for v in loads)
     if abs(a - b) > LOAD_TOLERANCE * max(a, b):

@@ -58,7 +58,7 @@ def test_leaf_at_10_degc_is_leaf_at_25_degc(direction):
     assert (np.abs(off) < 0.05).sum() >= inside.sum() - 1
     assert np.abs(off).max() < 0.06
     # The uncertainty is that of a type nobody measured, and says so.
-    assert (cold[2] / cold[1]).min() > 0.15
+    assert (cold[2] / cold[1]).min() > 0.24
     assert (warm[2] / warm[1]).max() < 0.05
 
 

@@ -14,7 +14,12 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from battlife.errors import EstimateError, InputError
-from battlife.estimators._arrhenius import Activation, corrected, supported
+from battlife.estimators._arrhenius import (
+    Activation,
+    activation_of,
+    corrected,
+    supported,
+)
 from battlife.estimators._pulse_fit import (
     CircuitFit,
     PulseWindow,
@@ -36,7 +41,7 @@ if TYPE_CHECKING:
     from battlife.model.estimate import Scalar
 
 METHOD: Final = "ecm"
-VERSION: Final = "1"
+VERSION: Final = "2"
 RULE: Final = (
     "least squares over pulse and the rest after it without its first sample, up to "
     "twice as long: R0, RC pairs, and a slope of the open-circuit voltage over charge"
@@ -63,7 +68,7 @@ class PulseCircuit:
     correct_s : the resistance at this time is corrected to the reference temperature
     reference_degc : to which temperature
     activation_j_per_mol, u_activation_j_per_mol : of this type of cell, where it was
-        measured; None takes what is known of lithium-ion cells at large
+        measured; None takes what is known of the declared chemistry
     """
 
     relaxation_s: float | None = None
@@ -217,7 +222,7 @@ class PulseCircuit:
             degc = conditions["ambient_temperature_degc"]
         if why or not isinstance(degc, float) or not supported(degc):
             return {}
-        activation = Activation()
+        activation = activation_of(record.pack.chemistry)
         if self.activation_j_per_mol is not None:
             activation = Activation(
                 self.activation_j_per_mol, self.u_activation_j_per_mol or 0.0, "option"

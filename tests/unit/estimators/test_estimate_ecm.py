@@ -176,6 +176,23 @@ def test_no_temperature_gives_no_correction():
     assert found.conditions["corrected_from_degc"] == 10.0
 
 
+@pytest.mark.parametrize("name", ["NMC", "nmc", "NCM811", "NMC 532 / graphite"])
+def test_a_declared_nmc_is_known_better_than_any_other(name):
+    trace = hppc(degc=10.0)
+    widths = {}
+    for chemistry in (name, "", "LFP", "LMO/NMC", "graphite"):
+        pack = replace(EXACT, chemistry=chemistry)
+        tried = PulseCircuit().estimate(trace, pack)
+        found = next(e for e in tried if "dcir_10s_25degc_ohm" in e.measurements)
+        widths[chemistry] = found.measurements["dcir_10s_25degc_ohm"]
+        assert found.conditions["activation_j_per_mol"] == 20_800
+    known = widths.pop(name)
+    assert {m.value for m in widths.values()} == {known.value}
+    assert known.uncertainty / known.value == pytest.approx(0.171, abs=0.01)
+    for other in widths.values():
+        assert other.uncertainty / other.value == pytest.approx(0.257, abs=0.01)
+
+
 def test_the_uncertainty_of_the_correction_agrees_with_monte_carlo():
     rng = np.random.default_rng(8)
     draws = []

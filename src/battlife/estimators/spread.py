@@ -26,7 +26,7 @@ from battlife.model.curve import Curve
 from battlife.model.estimate import Scalar
 
 METHOD: Final = "spread"
-VERSION: Final = "1"
+VERSION: Final = "2"
 LOADED: Final = 0.5
 """Share of the largest current from which a sample counts as under load."""
 ENDS: Final = 0.02
@@ -80,10 +80,12 @@ class CellSpread:
         reasons: tuple[str, ...] = ()
         if not sensor.voltage_known:
             reasons += ("uncertainty_unknown",)
-        if verdict.kind not in ("nothing_found", "cannot_tell"):
+        for name in ("capacity", "resistance"):
+            # Nothing found is then said of the rest alone.
+            if not np.isfinite(getattr(numbers, name)).any():
+                reasons += (f"{name}_not_compared",)
+        if verdict.kind != "nothing_found":
             reasons += (f"verdict_{verdict.kind}",)
-        elif verdict.kind == "cannot_tell":
-            reasons += ("verdict_cannot_tell",)
         suspect = bool(trace.provenance.suspect)
         return (
             Estimate(

@@ -8,7 +8,8 @@ import pytest
 from battlife.errors import EstimateError, InputError
 from battlife.estimators import build
 from battlife.estimators.spread import CellSpread
-from battlife.model import Cell, Module, Pack, Trace
+from battlife.grading import findings
+from battlife.model import Cell, Module, Pack, Route, Trace
 from pack_samples import Made, made_pack
 
 PACK = Pack("cell", sensor={"voltage_v": 0.002, "current_a": 0.1}, calibration="rig 1")
@@ -30,6 +31,27 @@ def test_healthy_packs_raise_no_alarm():
         kinds = [kind for kind, _ in verdicts(chemistry=chemistry)]
         assert set(kinds) <= {"nothing_found", "cannot_tell"}
         assert kinds.count("nothing_found") >= 4
+
+
+def test_what_a_flat_curve_hides_is_said_where_nothing_is_found():
+    """A fifth of the capacity of an LFP cell is lost, and cannot be seen."""
+    for chemistry, hidden in (("lfp", True), ("nmc", False)):
+        made = Made(seed=0, step_s=4.0, chemistry=chemistry)
+        trace = made_pack(replace(made, fault="capacity", size=0.2))
+        (found,) = CellSpread(n_parallel=3).estimate(trace, PACK)
+        assert ("capacity_not_compared" in found.reasons) == hidden
+        assert (found.conditions["verdict"] == "nothing_found") == hidden
+        assert "resistance_not_compared" not in found.reasons
+
+
+def test_a_cell_and_a_lost_string_of_the_same_figures_ask_for_a_retest():
+    """Two thirds of the capacity, 1.5 times the resistance: one record cannot tell."""
+    for seed in range(3):
+        trace = made_pack(Made(seed=seed, step_s=4.0, fault="parallel", size=1))
+        (found,) = CellSpread(n_parallel=3).estimate(trace, PACK)
+        (reason,) = findings([found])
+        assert reason.route == Route.RETEST
+        assert reason.message.startswith("cell 6: ")
 
 
 @pytest.mark.parametrize(

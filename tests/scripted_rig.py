@@ -118,6 +118,9 @@ class ScriptedLine:
     def close(self) -> None:
         pass
 
+    def finish(self) -> LineStep:
+        return LineStep()
+
     def step(self, timeout_s: float) -> LineStep:
         item = next(self._script, ())
         if isinstance(item, HardwareError):

@@ -20,9 +20,12 @@ IDENTIFIER_DIGITS = {"t": 3, "T": 8}
 
 @contextmanager
 def on_bus(rig: Any, protocol: str, variant: str, seed: int = 1) -> Iterator[PackModel]:
-    """Serve a device on the bus of a rig for the length of a `with` block."""
+    """Serve a device on the bus of a rig for the length of a `with` block.
+
+    Its pack stands still, so that what is read can be compared with the truth.
+    """
     module = import_module(f"battlife.simulate.{protocol}")
-    pack = PackModel(module.SPECS[variant], seed=seed, clock=time.monotonic)
+    pack = PackModel(module.SPECS[variant], seed=seed, clock=lambda: 0.0)
     station = module.station(pack, frozenset(), seed, variant=variant)
     stop = threading.Event()
 

@@ -5,6 +5,7 @@ command line and the chips is replaced.
 """
 
 import json
+import signal
 import subprocess
 import sys
 import threading
@@ -205,3 +206,85 @@ def test_plugged_in_again_while_recording(cell_rig: Start, typed: Typed) -> None
     assert (cells[0], cells[-1]) == pytest.approx((3.5, 3.9))
     assert max(b - a for a, b in pairwise(trace.time_s)) > 0.9  # nothing is made up
     assert any("went away" in text for text in made.rows[0]["warnings"])
+
+
+def levels(rig: Any) -> list[int]:
+    return [int(word.split(":")[1]) for word in rig.command("coil log").split()]
+
+
+ARM = ("--wake", "--allow-write", "arm")
+
+
+def test_recorded_with_a_closed_contactor(cell_rig: Start, typed: Typed) -> None:
+    rig = cell_rig()
+    file = rig_file(f"bridge@{rig.port}", "cell_voltage_max_v = 4.3")
+    words = ("record", file, "-o", "a.h5", "--unit", "u1", "--plain", "--duration", "3")
+    for more in (("--allow-write", "arm"), ("--wake", "--allow-write", "disarm")):
+        assert typed(*words, *more).code == 2
+    assert rig.command("coil log") == ""
+    made = typed(*words, *ARM)
+    assert made.code == 0, made.err
+    state, row = made.rows
+    assert state["limits"]["bridge_over_voltage_v"] == 4.2
+    assert levels(rig) == [1, 0]
+    assert rig.command("contactor") == "coil=0 contact=0"
+    assert row["n_rejected"] == 0
+    with open_archive(Path("a.h5")) as archive:
+        closed = archive.trace("u1").columns["contactors_closed"]
+    assert (closed[0], max(closed), closed[-1]) == (0, 1, 0)
+
+
+def test_opened_by_the_bridge_while_recording(cell_rig: Start, typed: Typed) -> None:
+    """It is said, it is not armed again, and the recording goes on."""
+    rig = cell_rig()
+    file = rig_file(f"bridge@{rig.port}", "cell_voltage_max_v = 4.9")
+    words = ("record", file, "-o", "a.h5", "--unit", "u1", "--plain", "--duration", "4")
+
+    def disturb() -> None:
+        time.sleep(2.0)
+        rig.command("afe cell 0 3 42500")
+        time.sleep(0.3)
+        rig.command("afe cell 0 3 36000")
+
+    threading.Thread(target=disturb).start()
+    made = typed(*words, *ARM)
+    assert made.code == 6, made.err
+    row = made.rows[-1]
+    said = "the bridge opened its contactor by itself: over_voltage"
+    assert any(text.startswith(said) for text in row["warnings"])
+    assert row["alarms"] == []
+    assert levels(rig) == [1, 0]
+    again = typed("record", file, "-o", "b.h5", "--unit", "u1", "--plain", *ARM)
+    assert again.code == 4  # latched: nothing is armed, nothing recorded
+    assert "over_voltage" in again.err and not Path("b.h5").exists()
+    assert levels(rig) == []
+
+
+def test_a_rig_without_a_bridge_arms_nothing(typed: Typed) -> None:
+    file = rig_file("jbd_uart@/dev/ttyNOT0", "cell_voltage_max_v = 4.3")
+    refused = typed("record", file, "-o", "a.h5", "--unit", "u1", *ARM)
+    assert refused.code == 2
+    assert "no device with a contactor" in refused.err
+
+
+def test_ctrl_c_ends_a_recording_with_an_open_contactor(
+    cell_rig: Start, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    rig = cell_rig()
+    file = tmp_path / rig_file(f"bridge@{rig.port}", "cell_voltage_max_v = 4.3")
+    words = ["record", str(file), "-o", str(tmp_path / "c.h5"), "--unit", "u1", *ARM]
+    with subprocess.Popen(
+        [sys.executable, "-m", "battlife", *words], stdout=subprocess.PIPE, text=True
+    ) as running:
+        end = time.monotonic() + 60
+        while rig.command("contactor") != "coil=1 contact=1":
+            assert time.monotonic() < end
+            assert running.poll() is None
+            time.sleep(0.05)
+        running.send_signal(signal.SIGINT)
+        running.communicate(timeout=60)
+    assert running.returncode == 130
+    assert levels(rig) == [1, 0]
+    found = rig.command("contactor")
+    assert found.startswith("coil=0")

@@ -64,7 +64,7 @@ def command(
         _said_open(out, False, done.fault_codes)
         return 0
     with Session(parsed) as session:
-        _shown(out, judged(session))
+        show_state(out, judged(session))
     out.note("nothing was sent that moves it; --allow-write arm closes it")
     return 0
 
@@ -85,7 +85,7 @@ def _held(
         stop.set()
 
     def approve(found: "Judged") -> bool:
-        _shown(out, found)
+        show_state(out, found)
         if sys.stdin.isatty() and not (yes or out.json_lines):
             typer.confirm(f"Close the contactor of {target}?", abort=True)
         for number in (signal.SIGINT, signal.SIGTERM):
@@ -123,7 +123,8 @@ def _held(
     return INTERRUPTED if signals else 0
 
 
-def _shown(out: Output, found: "Judged") -> None:
+def show_state(out: Output, found: "Judged") -> None:
+    """Print what a bridge says of its contactor, above all its limits."""
     from battlife.cli._readings import value_text
 
     row: dict[str, Any] = {

@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from battlife.cli._options import OperatorOption
-from battlife.cli._output import JsonOption, Output, QuietOption
+from battlife.cli._output import JsonOption, Output, QuietOption, usage
 from battlife.cli.read import WakeOption
 
 if TYPE_CHECKING:
-    from battlife.recording import Alarm, Recorded, Status
+    from battlife.recording import Alarm, Recorded, Rig, Status
+    from battlife.recording.lines import Connect
 
 NAME = "record"
 LIMIT_EXCEEDED = 6
@@ -37,6 +38,17 @@ def command(
         float | None, typer.Option("--duration", help="Stop after this many seconds.")
     ] = None,
     wake: WakeOption = False,
+    allow_write: Annotated[
+        str,
+        typer.Option(
+            "--allow-write",
+            help="arm closes the contactor of each cell bridge while recording; needs "
+            "--wake.",
+        ),
+    ] = "",
+    yes: Annotated[
+        bool, typer.Option("--yes", help="Do not ask again on a terminal.")
+    ] = False,
     no_limits: Annotated[
         bool, typer.Option("--no-limits", help="Record although nothing would alarm.")
     ] = False,
@@ -56,6 +68,7 @@ def command(
     from threading import Event
 
     from battlife.recording import read_rig, record
+    from battlife.recording.lines import rig_lines
 
     out = Output(json_lines, quiet)
     loaded = read_rig(rig)
@@ -64,6 +77,7 @@ def command(
         raise typer.BadParameter(f"{output}: end the name in .h5")
     live = out.interactive and sys.stdout.isatty() and not (json_lines or plain)
     live = live and _has_textual()
+    connect = _armed(out, loaded, allow_write, wake, yes) if allow_write else rig_lines
     stop = Event()
     signal.signal(signal.SIGTERM, lambda *_: stop.set())
 
@@ -78,6 +92,7 @@ def command(
             wake=wake,
             no_limits=no_limits,
             stop=stop,
+            connect=connect,
             on_update=on_update,
             # The live view draws the alarms itself.
             on_alarm=None if live else lambda alarm: _alarm(out, alarm),
@@ -93,9 +108,37 @@ def command(
     return finished(out, recorded)
 
 
+def _armed(
+    out: Output, rig: "Rig", allow_write: str, wake: bool, yes: bool
+) -> "Connect":
+    """Show beyond what each bridge opens its contactor, then let it be closed."""
+    from battlife.cli.contactor import show_state
+    from battlife.drivers.contactor import bridge_target, judged, refuse_unless_ready
+    from battlife.drivers.session import Session
+    from battlife.recording.arming import armed_lines, bridges
+
+    if allow_write != "arm":
+        raise typer.BadParameter(
+            f"--allow-write {allow_write}: only arm is sent while recording"
+        )
+    with usage():
+        found = bridges(rig, wake=wake)
+    for device in found:
+        target = bridge_target(device.target)
+        with Session(target) as session:
+            state = judged(session)
+        show_state(out, state)
+        refuse_unless_ready(target, state)
+    if sys.stdin.isatty() and not (yes or out.json_lines):
+        names = ", ".join(device.name for device in found)
+        typer.confirm(f"Close the contactor of {names}?", abort=True)
+    return armed_lines
+
+
 def finished(out: Output, recorded: "Recorded") -> int:
     """Print what was recorded and return the exit code."""
     from battlife.recording import as_facts
+    from battlife.wire.bridge import OPENED
 
     out.row(
         {
@@ -126,6 +169,8 @@ def finished(out: Output, recorded: "Recorded") -> int:
         out.note(f"  {notice.severity}: {notice.message}")
     if recorded.alarms:
         out.text(f"{len(recorded.alarms)} alarm(s): a limit of the rig was exceeded")
+        return LIMIT_EXCEEDED
+    if any(notice.code == OPENED for notice in recorded.notices):
         return LIMIT_EXCEEDED
     return INTERRUPTED if recorded.reason == "interrupted" else 0
 

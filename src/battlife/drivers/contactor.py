@@ -127,6 +127,20 @@ def judged(session: Session, *, wait_s: float = READY_S) -> Judged:
     )
 
 
+def refuse_unless_ready(target: Target, found: Judged) -> None:
+    """Raise what keeps a bridge from being armed, if something does.
+
+    Raises
+    ------
+    HardwareError
+        A fault is latched, its calibration refused, or the contactor closed already.
+    """
+    if found.state == "tripped":
+        raise _latched(target, found)
+    if found.closed:
+        raise _still_closed(target, "before it was armed")
+
+
 def held_closed(
     target: str | Target,
     *,
@@ -167,10 +181,7 @@ def held_closed(
     parsed = bridge_target(target)
     with Session(parsed, wake=True, writes=[ARM.name, DISARM.name]) as session:
         found = judged(session)
-        if found.state == "tripped":
-            raise _latched(parsed, found)
-        if found.closed:
-            raise _still_closed(parsed, "before it was armed")
+        refuse_unless_ready(parsed, found)
         if stop.is_set() or not approve(found):
             return None
         _await_hearing(session)

@@ -51,6 +51,10 @@ class Line(Protocol):
         """Ask what is due and return what came within `timeout_s`."""
         ...
 
+    def finish(self) -> LineStep:
+        """Say what the end of a recording asks for; return what came of it."""
+        ...
+
     def close(self) -> None:
         """Close it; never raises."""
         ...
@@ -73,7 +77,12 @@ Connect = Callable[
 
 
 def rig_lines(
-    devices: Sequence[RigDevice], wake: bool, clock: Callable[[], float]
+    devices: Sequence[RigDevice],
+    wake: bool,
+    clock: Callable[[], float],
+    *,
+    writes: frozenset[str] = frozenset(),
+    line_of: Callable[[Poller, Sequence[Polled]], Line] | None = None,
 ) -> tuple[Sequence[Line], Sequence[LineDevice]]:
     """Return the lines of devices, each behind the driver of its channel.
 
@@ -82,6 +91,8 @@ def rig_lines(
     devices : of the rig; those with one channel share it
     wake : let frames out that keep a battery awake, and send them
     clock : s since the start, stamps the frames
+    writes : names of requests that change a device and may be sent
+    line_of : makes the line of a poller and what it polls; None: :class:`PolledLine`
 
     Raises
     ------
@@ -101,38 +112,48 @@ def rig_lines(
             channel,
             [protocol for _, protocol in here],
             options=_line_options(channel, [target for _, target in members]),
-            allowed=Allowed(wake=wake),
+            allowed=Allowed(wake, writes),
             clock=clock,
         )
         polled = [Polled(d.name, protocol, d.period_s) for d, protocol in here]
-        lines.append(_PolledLine(Poller(driver, polled, clock=clock, wake=wake)))
+        poller = Poller(driver, polled, clock=clock, wake=wake)
+        lines.append(line_of(poller, polled) if line_of else PolledLine(poller))
         for device, protocol in here:
             found[device.name] = LineDevice(device, driver.channel, protocol)
     return lines, [found[d.name] for d in devices]
 
 
-class _PolledLine:
-    """A poller as a line of a recording."""
+class PolledLine:
+    """A poller as a line of a recording: it only asks and listens."""
 
     def __init__(self, poller: Poller) -> None:
         self._poller = poller
 
     @property
     def channel(self) -> str:
+        """Name, as in its frames."""
         return self._poller.channel
 
     @property
     def n_lost(self) -> int:
+        """Frames lost since the recording began."""
         return self._poller.n_lost
 
     def open(self) -> None:
+        """Open it, again too."""
         self._poller.open()
 
     def step(self, timeout_s: float) -> LineStep:
+        """Ask what is due and return what came within `timeout_s`."""
         step = self._poller.step(timeout_s)
         return LineStep(step.frames, step.items, [t.device for t in step.timeouts])
 
+    def finish(self) -> LineStep:
+        """Have nothing to say at the end."""
+        return LineStep()
+
     def close(self) -> None:
+        """Close it; never raises."""
         # A port that is gone may fail to close: it is gone all the same.
         with suppress(HardwareError):
             self._poller.close()

@@ -352,6 +352,7 @@ class _Run:
                     self._reopen(line, error)
                     continue
                 self._take(step)
+            self._take(line.finish())
             line.close()  # some say only then what they lost, and the end counts it
         except BaseException as error:
             # A mistake of ours ends this channel and no other; the calling thread

@@ -14,7 +14,7 @@ reading never keeps a contactor closed.
 import binascii
 import struct
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar, Final, Literal
 
 from battlife.errors import ProtocolError
@@ -60,6 +60,9 @@ LIMITS: Final = (
     "bridge_discharge_max_a",
 )
 """Values of `identity` beyond which it opens its contactor."""
+
+OPENED: Final = "contactor_opened"
+"""Code of the notice that the bridge opened its contactor without being asked."""
 
 _NAMES: Final = {bl.ASK_ARM: "arm", bl.ASK_DISARM: "disarm", bl.ASK_CLEAR: "clear"}
 _REFUSALS: Final = {
@@ -194,6 +197,7 @@ class BridgeDecoder:
         self._line = Line(look, DELIMITER)
         self._sequence: int | None = None
         self._time_ms = 0
+        self._closed = False
 
     def feed(self, frame: Frame) -> Iterator[Reading | Rejected]:
         """Take the next bytes; yield what they complete."""
@@ -221,7 +225,22 @@ class BridgeDecoder:
             yield _foreign(piece, name, theirs)
             return
         notices = self._lost(sequence, time_ms)
-        yield _decoded(piece, name, time_ms, payload, notices)
+        item = _decoded(piece, name, time_ms, payload, notices)
+        yield self._watched(item) if isinstance(item, Reading) else item
+
+    def _watched(self, reading: Reading) -> Reading:
+        """Return a reading that says so if the bridge opened its contactor unasked."""
+        state = reading.values.get("bridge_state")
+        if state is None:
+            return reading
+        was_closed, self._closed = self._closed, state == "closed"
+        if self._closed or not was_closed or reading.message == DISARM.name:
+            return reading
+        codes = reading.values.get("fault_codes")
+        why = ", ".join(map(str, codes)) if isinstance(codes, tuple) else ""
+        text = f"the bridge opened its contactor by itself: {why or 'it was reset'}"
+        notice = Notice(OPENED, text)
+        return replace(reading, notices=(*reading.notices, notice))
 
     def _lost(self, sequence: int, time_ms: int) -> tuple[Notice, ...]:
         """Return a notice if answers are missing between the last one and this."""

@@ -28,6 +28,8 @@ HOST_MS = 1100
 OTHER_MS = 50
 SLOW_MS = 200
 HUNG_MS = 150
+WELDED_MS = 250
+"""A contactor has 150 ms to follow (core/include/safety.h)."""
 
 
 @dataclass(frozen=True)
@@ -160,12 +162,15 @@ class Case:
     within_ms : from the fault to the open coil, at most
     lines : control lines of the rig that cause it
     host : "" for one that goes on as before, else what becomes of its heartbeats
+    until_told : the time is that from the open coil to the measurement that has this
+        among the live faults
     """
 
     latched: tuple[str, ...]
     within_ms: float
     lines: Lines = _always()
     host: str = ""
+    until_told: str = ""
 
 
 CASES = {
@@ -216,6 +221,12 @@ CASES = {
     "contact_lost": Case(
         ("contactor_not_closing",), OTHER_MS, _always("contactor stuck_open 1")
     ),
+    "contactor_welded": Case(
+        ("contactor_welded",),
+        WELDED_MS,
+        lambda layout, rng: ["contactor welded 1", *_over_voltage(layout, rng)],
+        until_told="contactor_welded",
+    ),
     "host_stops": Case(("host_silent",), HOST_MS, host="stops"),
     "host_repeats": Case(("host_silent",), HOST_MS, host="repeats"),
     "host_skips": Case(("host_silent",), HOST_MS, host="skips"),
@@ -254,6 +265,8 @@ def cut_off_ms(host: Host, layout: Layout, case: Case, rng: random.Random) -> fl
     _say(host, case.lines(layout, rng))
     opened = _opened(host, case.within_ms + 200)
     assert opened >= begun
+    if case.until_told:
+        begun, opened = opened, _told(host, case)
     _check_latched(host, layout, case, rng)
     return 1000 * (opened - begun)
 
@@ -313,6 +326,14 @@ def _opened(host: Host, at_most_ms: float) -> float:
             assert level == 0
             return float(at)
     raise AssertionError(f"the contactor is closed after {at_most_ms} ms")
+
+
+def _told(host: Host, case: Case) -> float:
+    """Return when a fault was in a measurement, asked for all the time."""
+    end = host.rig.time_s + case.within_ms / 1000
+    while case.until_told not in host.ask("ask_measurement").faults("live"):
+        assert host.rig.time_s < end, f"{case.until_told} is not told"
+    return float(host.rig.time_s)
 
 
 def _check_latched(host: Host, layout: Layout, case: Case, rng: random.Random) -> None:

@@ -34,6 +34,23 @@ from cell_faults import CASES, any_layout, apart, powered  # noqa: E402
 
 from conftest import PROCESSORS, Lockstep  # noqa: E402
 
+PAGE = """# Time from a fault to the open contactor
+
+Made by `python benchmarks/firmware_cutoff.py OUT --runs 1000 --seed 1`; nothing here is
+by hand. Emulated time in ms, from the fault at an input of a chip model (or from the
+last heartbeat that counts) to the contactor line of the processor; the contactor's own
+release time comes on top. Every run draws board, front ends, cells, limits and healthy
+values, and where in the scan and between two heartbeats the fault falls. After each,
+the fault must be latched, `arm` refused and the line still low, or the run has failed.
+
+What is no measurement: `brown_out`, `supply_lost` and `reset_line` are 0 because the
+rig's supply model makes every pin an input at once, as the data sheet says it is. They
+show that nothing closes the contactor afterwards, and what is latched. `stale_data`
+slows each SPI byte down by 0.6 to 3 ms: the faster ones end as stale data, the slower
+ones by the watchdog, whose oscillator differs in a real chip. `contactor_welded` is the
+time from the open line to the measurement that tells of it. A broken sense wire has no
+row: the firmware does not look for one.
+"""
 RUNS_PER_BRIDGE = 20
 IMAGES = [f"{board}/cell_bridge.elf" for board in PROCESSORS]
 
@@ -158,25 +175,8 @@ def concluded(out: Path, facts: dict[str, Any], faults: list[str]) -> int:
 
 def head(result: dict[str, Any]) -> Iterator[str]:
     """Yield what stands above the table on its page."""
-    yield "# Time from a fault to the open contactor"
-    yield ""
-    yield "Made by `python benchmarks/firmware_cutoff.py OUT --runs 1000 --seed 1` (see"
-    yield "there); nothing here is by hand. Emulated time in ms, from the fault at an input"
-    yield "of a chip model (or the last heartbeat that counts) to the contactor line of the"
-    yield "processor; the contactor's own release time comes on top. Every run draws board,"
-    yield "front ends, cells, limits and healthy values, and where in the scan and between"
-    yield "two heartbeats the fault falls. After each the fault is checked to be latched,"
-    yield "`arm` to be refused and the line to stay low: what failed is in the last column."
-    yield ""
-    yield "Not a measurement: `brown_out`, `supply_lost` and `reset_line` are 0 because the"
-    yield "rig's supply model makes every pin an input at once, as the data sheet says; what"
-    yield "is shown is that nothing closes the contactor afterwards, and what is latched."
-    yield "`stale_data` slows each SPI byte down by 0.6 to 3 ms: the faster ones end as stale"
-    yield "data, the slower ones by the watchdog. `contactor_welded` is the time from the open"
-    yield "line to the measurement that tells of it. A broken sense wire is not looked for by"
-    yield "the firmware and has no row. The oscillator of a real watchdog differs."
-    yield ""
-    yield f"Seed {result['seed']}, images by SHA-256:"
+    yield PAGE
+    yield f"Seed {result['seed']}, files tried, by SHA-256:"
     yield ""
     for name, value in result["sha256"].items():
         yield f"- {name} `{value}`"

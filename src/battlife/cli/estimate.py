@@ -139,7 +139,9 @@ def _draw(
 def _line(row: Mapping[str, Any]) -> str:
     where = f"{row['unit']} #{row['cycle']}"
     if row["status"] != "ok":
-        return f"{where}: refused: {', '.join(row['reasons'])}"
+        worst = row["conditions"].get("kk_worst_hz")
+        at = f" (largest residuals at {worst} Hz)" if worst else ""
+        return f"{where}: refused: {', '.join(row['reasons'])}{at}"
     values = ", ".join(
         f"{name} {quantity_text(m)}" for name, m in row["measurements"].items()
     )

@@ -122,13 +122,15 @@ def _where(estimate: Estimate, *names: str) -> str:
 
 
 def _contradicted(estimate: Estimate) -> dict[str, Reason]:
+    worst = estimate.conditions.get("kk_worst_hz")
+    where = f"; largest residuals at {worst} Hz" if worst else ""
     return {
         code: Reason(
             f"finding_{code}",
             Outcome.NOT_MET,
             quantity=method,
             route=str(Route.RETEST),
-            message=f"{advice} ({method})",
+            message=f"{advice}{where} ({method})",
         )
         for (method, code), advice in _CONTRADICTED.items()
         if method == estimate.method and code in estimate.reasons

@@ -21,7 +21,7 @@ from battlife.grading import (
 )
 from battlife.model import Estimate, Grade, Measurement, Pack, Reason, Trace
 from battlife.model.learned import Model
-from battlife.pipeline.methods import choose
+from battlife.pipeline.methods import choose, model_for
 
 RECENT_PULSES = 20
 """Pulses from the end of the record that may speak for the unit as it is now."""
@@ -87,7 +87,7 @@ def evaluate(
     chosen = choose(trace, pack, model)
     not_applicable: dict[str, str] = dict(chosen.left_out)
     for method in chosen.methods:
-        needed = model if takes_model(method) else None
+        needed = model_for(method, model) if takes_model(method) else None
         try:
             estimates.extend(build(method, {}, needed).estimate(trace, pack))
         except EstimateError as error:

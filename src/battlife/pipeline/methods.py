@@ -63,6 +63,13 @@ def choose(trace: Trace, pack: Pack, model: Model | None) -> Chosen:
     return Chosen(tuple(methods), types.MappingProxyType(left_out))
 
 
+def model_for(method: str, model: Model | None) -> Model | None:
+    """Return the model for a method, None where it was made for another one."""
+    if model is None or model.estimator == method:
+        return model
+    return model if method == "awtls" and model.estimator in CELL_MODELS else None
+
+
 def _always(trace: Trace, pack: Pack) -> str:
     return ""
 

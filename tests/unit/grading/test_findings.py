@@ -104,3 +104,11 @@ def test_an_unknown_cause_is_shown_and_decides_where_a_connection_may_be_it(
     assert reason in graded.reasons
     assert graded.route == (route or plain.route)
     assert plain.route is Route.REUSE
+
+
+def test_a_spectrum_that_contradicts_itself_says_where():
+    refused = estimate(
+        "kk_failed", status="refused", method="eis", kk_worst_hz="1.468, 1.212"
+    )
+    (reason,) = findings([refused])
+    assert "largest residuals at 1.468, 1.212 Hz" in reason.message

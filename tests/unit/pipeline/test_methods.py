@@ -4,7 +4,7 @@ import pytest
 from battlife.estimators import ESTIMATORS
 from battlife.model import Pack, Spectrum, Trace
 from battlife.model.learned import Model
-from battlife.pipeline.methods import choose
+from battlife.pipeline.methods import choose, model_for
 
 PACK = Pack("u")
 
@@ -64,3 +64,18 @@ def test_a_model_of_the_cell_gives_its_total_capacity(made_for):
     chosen = choose(log(), PACK, Model(made_for, "1", "soc", "1"))
     assert "awtls" in chosen.methods
     assert "awtls" not in chosen.left_out
+
+
+@pytest.mark.parametrize(
+    ("made_for", "given_to"),
+    [
+        ("soc_ekf", {"soc_ekf", "awtls"}),
+        ("awtls", {"awtls"}),
+        ("pulse", {"pulse"}),
+        ("knee", {"knee"}),
+    ],
+)
+def test_a_model_is_given_to_no_method_that_it_was_not_made_for(made_for, given_to):
+    model = Model(made_for, "1", "soh", "1")
+    assert {m for m in ESTIMATORS if model_for(m, model) is model} == given_to
+    assert all(model_for(m, None) is None for m in ESTIMATORS)

@@ -221,6 +221,23 @@ def test_a_caller_that_fails_opens_it(start: Start) -> None:
     assert levels(rig) == [1, 0]
 
 
+def test_unplugged_while_closed_says_what_the_bridge_does(start: Start) -> None:
+    rig = start()
+
+    def unplug(snapshot: Any) -> None:
+        rig.unplug()
+
+    with pytest.raises(HardwareError, match="contactor was closed then") as told:
+        held_closed(
+            f"bridge@{rig.port}",
+            approve=lambda _: True,
+            stop=Event(),
+            period_s=0.2,
+            on_reading=unplug,
+        )
+    assert "opens it by itself within 1 s" in told.value.hint
+
+
 def test_a_damaged_calibration_is_never_armed(start: Start, typed: Typed) -> None:
     record = bytearray(calibrated())
     record[8] ^= 0x10

@@ -5,7 +5,6 @@ by itself on every fault and on a host that falls silent. Here is the host: it a
 name, keeps the heartbeats going, and says `disarm` at the end, whatever ends it.
 """
 
-import contextlib
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -23,6 +22,7 @@ from battlife.errors import (
     RigTimeoutError,
 )
 from battlife.model import Value
+from battlife.wire._bridge_protocol import HOST_SILENT_S
 from battlife.wire.bridge import ARM, DISARM, LIMITS, Bridge
 
 READY_S: Final = 6.0
@@ -185,12 +185,15 @@ def held_closed(
         if stop.is_set() or not approve(found):
             return None
         _await_hearing(session)
+        closed = False
         try:
             session.ask(ARM)
+            closed = True
             opened = _kept(session, stop, duration_s, period_s, on_reading)
-        except BaseException:
-            with contextlib.suppress(BattlifeError):
-                session.ask(DISARM)
+        except BaseException as error:
+            told = _is_told_to_open(session)
+            if closed and not told and isinstance(error, HardwareError):
+                raise _left_closed(error) from error
             raise
         if opened is not None:
             return opened
@@ -273,6 +276,22 @@ def _kept(
             session.rest(min(left_s, SLICE_S))
         if stop.is_set() or clock() >= end_s:
             return None
+
+
+def _is_told_to_open(session: Session) -> bool:
+    try:
+        session.ask(DISARM)
+    except BattlifeError:
+        return False
+    return True
+
+
+def _left_closed(error: HardwareError) -> HardwareError:
+    return HardwareError(
+        f"{error.message}; its contactor was closed then",
+        f"without heartbeats the bridge opens it by itself within "
+        f"{HOST_SILENT_S:g} s: see that it did",
+    )
 
 
 def _opened(session: Session) -> Opened:

@@ -215,6 +215,55 @@ def test_a_reset_opens_it_and_a_bad_one_latches(
         host.close_contactor()
 
 
+def test_a_supply_that_dips_never_closes_it(boot: Boot) -> None:
+    """Dips of any depth and length, and a host that asks for `arm` all the time."""
+    host, rng = boot(), random.Random(3)
+    host.close_contactor()
+    for _ in range(25):
+        for line in (f"supply {rng.randint(0, 4299)}", "supply 5000"):
+            assert host.rig.command(line) == "ok"
+            host.run_ms(rng.uniform(0.1, 150))
+            host.rig.write(wire("ask_arm"))
+    assert [level for _, level in host.rig.coil_log()] == [0]
+    host.rig.command("supply detector 0")  # a fuse that was forgotten
+    for _ in range(5):
+        host.rig.command(f"supply {rng.randint(0, 1799)}")
+        host.run_ms(rng.uniform(0.1, 20))
+        host.rig.write(wire("ask_arm"))
+        host.rig.command("supply 5000")
+        host.run_ms(rng.uniform(70, 150))
+    assert host.rig.coil_log() == []
+
+
+def test_a_supply_that_rises_slowly_is_no_fault(boot: Boot) -> None:
+    host = boot()
+    host.rig.command("supply 0")
+    for mv in range(0, 5000, 50):
+        host.rig.command(f"supply {mv}")
+        host.run_ms(2)
+    host.run_ms(START_MS)
+    assert host.rig.coil_log() == []
+    assert host.ask("ask_identity").fields["reset_cause"] & 15 == 1 | 4
+    found = host.ask("ask_measurement")
+    assert (found.state, found.faults()) == ("ready", set())
+
+
+def test_held_in_reset_the_line_floats(boot: Boot) -> None:
+    """As long as a programmer or a bootloader wants: only the pull-down holds it."""
+    host = boot()
+    host.close_contactor()
+    host.rig.command("reset line 1")
+    for _ in range(20):
+        host.rig.write(wire("ask_arm"))
+        host.run_ms(100)
+    assert [level for _, level in host.rig.coil_log()] == [0]
+    assert coil(host) == "coil=0 contact=0"
+    host.rig.command("reset line 0")
+    host.run_ms(START_MS + 100)
+    assert host.ask("ask_measurement").state == "ready"
+    assert host.rig.coil_log() == []
+
+
 @pytest.mark.parametrize(
     "record",
     [

@@ -29,6 +29,8 @@ def nmc() -> CellModel:
         hysteresis_rate=[60.0, 60.0],
         capacity_ah=[CAPACITY_AH, CAPACITY_AH],
         efficiency=[1.0, 1.0],
+        doubt_v=[0.0, 0.0],
+        r_doubt=[0.0, 0.0],
         range_v=(2.8, 4.3),
         chemistry="NMC",
     )

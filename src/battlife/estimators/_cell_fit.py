@@ -27,9 +27,11 @@ FAST_S: Final = (3.0, 6.0, 12.0, 25.0, 50.0)
 SLOW_S: Final = (100.0, 200.0, 400.0, 800.0)
 """Time constants tried, a factor of two apart: charge transfer takes seconds,
 diffusion minutes (Plett, vol. 1, 2.4)."""
-BLOCK_S: Final = 300.0
-"""Blocks left out in turn last longer than the fast and shorter than a state of charge
-the curve could change over at 1C."""
+BLOCK_S: Final = 120.0
+FOLDS: Final = 3
+"""Blocks left out in turn, every third: longer than the fast elements remember, short
+of what the curve changes over (3 % at 1C), and parts of the cycle a profile repeats
+(360 s for DST), so that one load is judged by what was fitted to others."""
 SMOOTHNESS: Final = 10.0
 """Penalty on the second difference of the curve, in units of the mean information of a
 knot; at 10 a knee of LFP (5 knots) keeps 99 % of its height."""
@@ -66,6 +68,7 @@ class Polarisation:
     hysteresis_v : V, 0 where none was fitted
     rmse_v : of the fit, within INTERIOR
     left_out_v : rms on the blocks that were left out, within INTERIOR
+    lasting_v : rms of the means of those blocks, each left out in turn
     n : samples
     """
 
@@ -77,11 +80,16 @@ class Polarisation:
     hysteresis_v: float
     rmse_v: float
     left_out_v: float
+    lasting_v: float
     n: int
 
 
-def joined(trace: Trace, cells_in_series: int) -> Joined:
+def joined(trace: Trace, cells_in_series: int, efficiency: float = 1.0) -> Joined:
     """Return a trace as one record of one cell.
+
+    Parameters
+    ----------
+    efficiency : share of the charge put in that is there
 
     Raises
     ------
@@ -107,11 +115,12 @@ def joined(trace: Trace, cells_in_series: int) -> Joined:
     step = np.diff(trace.time_s, prepend=trace.time_s[:1])
     mean = 0.5 * (current + np.concatenate([current[:1], current[:-1]]))
     step[trace.segment_start] = 0.0
+    stored = np.where(mean > 0, efficiency * mean, mean)
     return Joined(
         np.ascontiguousarray(np.cumsum(step)),
         current,
         np.ascontiguousarray(trace.column("voltage_v") / cells_in_series),
-        np.cumsum(step * mean) / 3600.0,
+        np.cumsum(step * stored) / 3600.0,
     )
 
 
@@ -157,7 +166,8 @@ def fit(
     if beside is not None:
         fixed = np.hstack([fixed, beside[used, None]])
     inside = (x > INTERIOR[0]) & (x < INTERIOR[1])
-    left = (record.time_s[used] // BLOCK_S).astype(int) % 3 == 2
+    block = (record.time_s[used] // BLOCK_S).astype(int)
+    left = block % FOLDS == FOLDS - 1
     best: tuple[float, float, float] | None = None
     for fast, long in product(FAST_S, SLOW_S):
         columns = np.hstack([fixed, _relaxed(record, used, (fast, long))])
@@ -170,8 +180,13 @@ def fit(
         raise EstimateError(
             "the record cannot be fitted", "use another one", ("dynamic_missing",)
         )
-    left_out, fast, long = best
+    _, fast, long = best
     columns = np.hstack([fixed, _relaxed(record, used, (fast, long))])
+    apart = np.empty(y.size)
+    for fold in range(FOLDS):
+        out = block % FOLDS == fold
+        part = _solve(*_with(columns[~out], y[~out], knots, slow), knots)
+        apart[out] = (y - columns @ part)[out]
     found = _solve(*_with(columns, y, knots, slow), knots)
     residual = (y - columns @ found)[inside]
     m = knots.size
@@ -190,9 +205,19 @@ def fit(
         np.array([fast, long]),
         max(float(found[-3]), 0.0) if beside is not None else 0.0,
         float(np.sqrt(np.mean(residual**2))) if residual.size else float("nan"),
-        left_out,
+        float(np.sqrt(np.mean(apart[inside] ** 2))) if inside.any() else float("nan"),
+        _block_rms(apart[inside], block[inside]),
         int(used.size),
     )
+
+
+def _block_rms(residual: Column, block: IndexColumn) -> float:
+    """Return the rms of the means of blocks, NaN where there are none."""
+    if not residual.size:
+        return float("nan")
+    count = np.bincount(block)
+    mean = np.bincount(block, residual)[count > 0] / count[count > 0]
+    return float(np.sqrt(np.mean(mean**2)))
 
 
 def _with(

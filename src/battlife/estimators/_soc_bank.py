@@ -34,6 +34,12 @@ REACH: Final = 2.5
 """Standard deviations around a stated start that the bank spans."""
 LONGEST_S: Final = 60.0
 """A gap in the record beyond which a missing current is charge that nobody counted."""
+UNMEASURED: Final = 0.5
+"""Of the doubt in a resistance at another temperature, what does not follow one factor
+(one element faster, another slower)."""
+BEFORE_RATE: Final = 0.5
+"""1/h; a cell may have been loaded or charged at that rate right before the record,
+and be relaxing from it."""
 
 Kernel = Callable[..., Column]
 
@@ -48,7 +54,9 @@ class Tuning:
         load that two RC elements do not follow; records repeat to 3 mV
     polarisation_share : the same as a share of the polarisation
     correlation_s : s, how long such an error lasts
-    level_share : standard deviation of the level of hysteresis as a share of it
+    away_share : standard deviation of hysteresis as a share of its distance from its
+        branch, of which the model of one state and one rate knows the ends alone
+    usual_s : s, over which a load is compared with that of the model's records
     aligned : standard deviation of the state of charge itself: full and empty repeat
         to 1 % of the capacity
     decay : of the error of the curve per unit of state of charge: it lasts for 5 %
@@ -61,7 +69,8 @@ class Tuning:
     floor_v: float = 0.003
     polarisation_share: float = 0.03
     correlation_s: float = 15.0
-    level_share: float = 0.25
+    away_share: float = 0.25
+    usual_s: float = 600.0
     aligned: float = 0.01
     decay: float = 20.0
     r_walk: float = 1.7e-3
@@ -157,6 +166,7 @@ def track(
     start : what is known before
     coverage : probability the bound is to hold
     """
+    from battlife.kernels._cell_step import BEYOND
     from battlife.kernels.cell_filter import relaxed_current
     from battlife.kernels.mixture import mixture_bounds
 
@@ -166,6 +176,10 @@ def track(
     for ohm, tau_s in cell.rc:
         if ohm > 0:
             relaxing += ohm * relaxed_current(time_s, current_a, 0, n, tau_s)
+    r_relaxing = sum(ohm for ohm, _ in cell.rc)
+    r_total = float(np.median(cell.curves[2])) + r_relaxing
+    unusual = relaxed_current(time_s, current_a - cell.load_a, 0, n, TUNING.usual_s)
+    lasting = cell.lasting_share * r_total * np.abs(unusual)
     scale_a = float(np.nanmax(np.abs(current_a), initial=0.0))
     settings = np.array(
         [
@@ -174,10 +188,9 @@ def track(
             cell.hysteresis_rate,
             TUNING.decay,
             start.noise_v,
-            TUNING.polarisation_share,
+            float(np.hypot(TUNING.polarisation_share, UNMEASURED * cell.r_doubt)),
             TUNING.correlation_s,
-            cell.lasting_share,
-            TUNING.level_share,
+            TUNING.away_share,
             TUNING.r_walk,
             TUNING.bias_walk * cell.capacity_ah,
             TUNING.memory_s,
@@ -186,10 +199,10 @@ def track(
             TUNING.least_r,
             TUNING.most_r,
             TUNING.floor_v,
+            r_relaxing * BEFORE_RATE * cell.capacity_ah,
+            max(tau_s for _, tau_s in cell.rc),
         ]
     )
-    r_total = float(np.median(cell.curves[2])) + sum(ohm for ohm, _ in cell.rc)
-    lasting_v = cell.lasting_share * r_total * _typical(current_a)
     means, sds, weights = components(start)
     found = []
     for mean, sd in zip(means, sds, strict=True):
@@ -200,7 +213,7 @@ def track(
             [
                 sd,
                 gap,
-                float(np.hypot(error, lasting_v)),
+                error,
                 cell.r_spread,
                 start.bias_a,
                 start.capacity_share,
@@ -213,6 +226,7 @@ def track(
                 current_a,
                 voltage_v,
                 relaxing,
+                lasting,
                 0,
                 every,
                 cell.curves,
@@ -230,6 +244,8 @@ def track(
         np.ascontiguousarray(z),
         np.ascontiguousarray(zz + TUNING.aligned**2),
         coverage,
+        -BEYOND,
+        1.0 + BEYOND,
     )
     best = logs.argmax(axis=1)
     pick = (np.arange(best.size), best)
@@ -242,11 +258,17 @@ def track(
     last = int(final.argmax())
     spread_end = np.ascontiguousarray(variances[:1] + TUNING.aligned**2)
     at_end = mixture_bounds(
-        final[None], np.ascontiguousarray(ends[:1]), spread_end, coverage
+        final[None],
+        np.ascontiguousarray(ends[:1]),
+        spread_end,
+        coverage,
+        -BEYOND,
+        1.0 + BEYOND,
     )[:, 0]
     seen = np.isfinite(innovation[:, last])
     ratio = innovation[seen, last] ** 2 / variance[seen, last]
     soc, soc_sd, low, high = bounds
+    soc = np.clip(soc, 0.0, 1.0)
     return Tracked(
         every=every,
         soc=soc,
@@ -261,9 +283,3 @@ def track(
         end_var=end_var,
         consistency=float(ratio.mean()) if ratio.size else float("nan"),
     )
-
-
-def _typical(current_a: Column) -> float:
-    """Return the mean magnitude of the current in A, 0 if there is none."""
-    known = np.abs(current_a[np.isfinite(current_a)])
-    return float(known.mean()) if known.size else 0.0

@@ -26,15 +26,10 @@ import math
 import numpy as np
 import numpy.typing as npt
 
+from battlife.kernels._cell_step import BEYOND, SECONDS_PER_HOUR, advanced
 from battlife.kernels._jit import F8, F8_2D, float64, int64, kernel
 
 Floats = npt.NDArray[np.float64]
-
-SECONDS_PER_HOUR = 3600.0
-N_STATES = 6
-BEYOND = 0.01  # what full and empty repeat to, a share of the capacity
-N_SETTINGS = 17
-N_RESULTS = 6
 
 
 @kernel(float64[::1](F8, F8, int64, int64, float64))
@@ -92,12 +87,13 @@ def hysteresis_share(charge_ah: Floats, decay_per_ah: float, first: float) -> Fl
     return result
 
 
-@kernel(float64[:, ::1](F8, F8, F8, F8, int64, int64, F8_2D, F8, F8, F8, F8))
+@kernel(float64[:, ::1](F8, F8, F8, F8, F8, int64, int64, F8_2D, F8, F8, F8, F8))
 def extended_filter(
     time_s: Floats,
     current_a: Floats,
     voltage_v: Floats,
     relaxing_v: Floats,
+    lasting_v: Floats,
     start: int,
     every: int,
     curves: Floats,
@@ -115,19 +111,21 @@ def extended_filter(
         and the charge of the interval counts as unknown
     voltage_v : (n,) V; where it is missing nothing is learned
     relaxing_v : (n - start,) V of the RC elements
+    lasting_v : (n - start,) V, standard deviation of polarisation that no element
+        follows and that lasts; it widens d
     start : first sample
     every : samples of which one is kept in the result
     curves : (4, m) open-circuit voltage in V, hysteresis in V (half the gap of the
         branches), instantaneous resistance in ohm, sd of the curve's error in V
     grid : (2,) state of charge of the first column of curves, and steps per unit of it
-    settings : (17,) capacity in Ah; efficiency of charging; decay of h and of d per
+    settings : (18,) capacity in Ah; efficiency of charging; decay of h and of d per
         unit of state of charge; sd of a voltage reading in V; sd of the polarisation
-        as a share, and its correlation time in s; sd of the polarisation that lasts,
-        as a share, which widens d; sd of the level of h as a share; random walk of r,
-        and of b in A, per root second; memory of the innovations in s; current in A
-        that a missing sample may have had; longest interval in s whose charge is
-        known; least and most of r; sd in V of what a voltage is off by within its
-        correlation time at any current
+        as a share, and its correlation time in s; sd of h as a share of its distance
+        from its level; random walk of r, and of b in A, per root second; memory of
+        the innovations in s; current in A that a missing sample may have had; longest
+        interval in s whose charge is known; least and most of r; sd in V of what a
+        voltage is off by within its correlation time at any current; sd in V of what
+        is left at the start of a load before it, and its time constant in s
     state : (6,) z, h, d, r, b, q at the start
     spread : (6,) their standard deviations; 0 for both of b and q leaves them out
 
@@ -141,17 +139,16 @@ def extended_filter(
     n = time_s.size - start
     m = (n + every - 1) // every
     out = np.zeros((6, m + 3))
-    capacity, eta, decay_h, decay_d = settings[0], settings[1], settings[2], settings[3]
+    capacity = settings[0]
     noise = settings[4] * settings[4]
     share = settings[5] * settings[5]
     correlation = settings[6]
-    lasting = settings[7] * settings[7]
-    level_sd = settings[8] * settings[8]
-    walk_r = settings[9] * settings[9]
-    walk_b = settings[10] * settings[10]
-    memory, unknown_a, longest = settings[11], settings[12], settings[13]
-    least_r, most_r = settings[14], settings[15]
-    floor = settings[16] * settings[16]
+    walk_r = settings[8] * settings[8]
+    walk_b = settings[9] * settings[9]
+    memory, unknown_a, longest = settings[10], settings[11], settings[12]
+    least_r, most_r = settings[13], settings[14]
+    floor = settings[15] * settings[15]
+    fading = settings[16] * settings[16]
     top = curves.shape[1] - 1.001
     origin, scale = grid[0], grid[1]
     z, h, d, r, b, q = state[0], state[1], state[2], state[3], state[4], state[5]
@@ -166,9 +163,8 @@ def extended_filter(
     counted = -np.inf
     before = current_a[start] if current_a[start] == current_a[start] else 0.0
     last_dt = -1.0
-    ohmic = 0.0
     per = fresh = 0.0
-    times = 1.0
+    times = faded = 1.0
     for k in range(n):
         at = start + k
         now = current_a[at]
@@ -182,31 +178,13 @@ def extended_filter(
                 per = dt / (SECONDS_PER_HOUR * capacity)
                 fresh = min(dt / memory, 1.0)
                 times = max(2.0 * correlation / dt, 1.0) if dt > 0.0 else 1.0
-            flow = 0.5 * (now + before) - b
-            if flow > 0.0:
-                flow *= eta
-            step = flow * per
+                faded = math.exp(-2.0 * dt / settings[17])
+            fading *= faded
+            z, h, f_q, phi, psi, e_h, e_d = advanced(
+                z, h, 0.5 * (now + before) - b, q, per, settings, curves, grid
+            )
             f_b = -per * (1.0 + q)
-            f_q = step
-            step *= 1.0 + q
-            z += step
-            place = min(max((z - origin) * scale, 0.0), top)
-            j = int(place)
-            passed = abs(step)
-            arg = decay_h * passed
-            phi = 1.0 - arg * (1.0 - arg * (0.5 - arg / 6.0))
-            if arg > 0.02:  # up to there the series is exact to 1e-8
-                phi = math.exp(-arg)
-            arg = decay_d * passed
-            psi = 1.0 - arg * (1.0 - arg * (0.5 - arg / 6.0))
-            if arg > 0.02:  # up to there the series is exact to 1e-8
-                psi = math.exp(-arg)
-            level = curves[1, j]
-            e_h = level_sd * level * level
-            if flow < 0.0:
-                level = -level
-            e_d = (curves[3, j] * curves[3, j] + lasting * ohmic * ohmic) * surprise
-            h = phi * h + (1.0 - phi) * level
+            e_d = (e_d + lasting_v[k] * lasting_v[k]) * surprise
             d *= psi
             # Covariance: only the row of z mixes, the rows of h and d shrink.
             if sized:
@@ -236,6 +214,7 @@ def extended_filter(
                 lost = unknown_a * per
                 zz += lost * lost
         before = now
+        counts = False
         seen = voltage_v[at]
         innovation = np.nan
         variance = np.nan
@@ -258,7 +237,7 @@ def extended_filter(
             ohmic = r0 * now + relaxing_v[k]
             predicted = middle + 0.5 * bend + h + d + (1.0 + r) * ohmic
             innovation = seen - predicted
-            pulse = (share * ohmic * ohmic + floor) * surprise
+            pulse = (share * ohmic * ohmic + floor + fading) * surprise
             rest = noise * surprise + 0.5 * bend * bend + times * pulse
             g_z = zz * h_z + zh + zd + zr * ohmic
             g_h = zh * h_z + hh + hd + hr * ohmic
@@ -306,6 +285,7 @@ def extended_filter(
                 counted = time_s[at] + 2.0 * correlation
                 once = variance - (times - 1.0) * pulse
                 loglik -= 0.5 * (innovation * innovation / once + math.log(once))
+                counts = True
             if k > 0:
                 ratio = min(innovation * gain, 100.0)
                 surprise *= 1.0 + fresh * (ratio - 1.0)
@@ -314,6 +294,8 @@ def extended_filter(
         if over != 0.0:
             # Full and empty are what 1 and 0 are named after: a state beyond them is
             # seen to be at them, once per correlation time.
+            if counts:
+                loglik -= 0.5 * over * over / (zz + BEYOND * BEYOND)
             inverse = 1.0 / (zz + times * BEYOND * BEYOND)
             k_z, k_h, k_d = zz * inverse, zh * inverse, zd * inverse
             k_r, k_b, k_q = zr * inverse, zb * inverse, zq * inverse

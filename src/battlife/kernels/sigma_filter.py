@@ -16,19 +16,30 @@ import math
 import numpy as np
 import numpy.typing as npt
 
-from battlife.kernels._jit import F8, F8_2D, float64, int64, kernel
-from battlife.kernels.cell_filter import BEYOND
+from battlife.kernels._cell_step import (
+    BEYOND,
+    N_STATES,
+    SECONDS_PER_HOUR,
+    advanced,
+)
+from battlife.kernels._jit import (
+    F8,
+    F8_2D,
+    float64,
+    int64,
+    kernel,
+    part_of_kernel,
+)
 
 Floats = npt.NDArray[np.float64]
 
-SECONDS_PER_HOUR = 3600.0
-_N = 6
+_N = N_STATES
 _SPREAD = 1.7320508075688772  # sqrt(3), exact to fourth order for a Gaussian
 _SIDE = 1.0 / 6.0
 _CENTRE = -1.0
 
 
-@kernel(float64(F8, float64))
+@part_of_kernel
 def _at(curve: Floats, place: float) -> float:
     """Return a curve between its columns, constant beyond its ends."""
     within = min(max(place, 0.0), curve.size - 1.001)
@@ -37,7 +48,7 @@ def _at(curve: Floats, place: float) -> float:
     return value
 
 
-@kernel(float64[:, ::1](F8_2D))
+@part_of_kernel
 def _root(matrix: Floats) -> Floats:
     """Return the lower Cholesky factor of a (n, n) matrix, 0 where it has no rank."""
     n = matrix.shape[0]
@@ -54,12 +65,13 @@ def _root(matrix: Floats) -> Floats:
     return root
 
 
-@kernel(float64[:, ::1](F8, F8, F8, F8, int64, int64, F8_2D, F8, F8, F8, F8))
+@kernel(float64[:, ::1](F8, F8, F8, F8, F8, int64, int64, F8_2D, F8, F8, F8, F8))
 def sigma_filter(
     time_s: Floats,
     current_a: Floats,
     voltage_v: Floats,
     relaxing_v: Floats,
+    lasting_v: Floats,
     start: int,
     every: int,
     curves: Floats,
@@ -72,12 +84,10 @@ def sigma_filter(
     n = time_s.size - start
     kept = (n + every - 1) // every
     out = np.zeros((_N, kept + 3))
-    capacity, eta = settings[0], settings[1]
     noise, share = settings[4] ** 2, settings[5] ** 2
-    correlation, lasting = settings[6], settings[7] ** 2
-    level_sd = settings[8] ** 2
-    unknown_a, longest = settings[12], settings[13]
-    floor = settings[16] ** 2
+    correlation = settings[6]
+    unknown_a, longest = settings[11], settings[12]
+    floor, fading = settings[15] ** 2, settings[16] ** 2
     x = state.copy()
     p = np.zeros((_N, _N))
     for i in range(_N):
@@ -90,7 +100,6 @@ def sigma_filter(
     loglik = 0.0
     counted = -np.inf
     before = current_a[start] if current_a[start] == current_a[start] else 0.0
-    ohmic = 0.0
     for k in range(n):
         at = start + k
         now = current_a[at]
@@ -100,25 +109,14 @@ def sigma_filter(
         dt = time_s[at] - time_s[at - 1] if k > 0 else 0.0
         times = max(2.0 * correlation / dt, 1.0) if dt > 0.0 else 1.0
         if k > 0:
-            per = dt / (SECONDS_PER_HOUR * capacity)
+            per = dt / (SECONDS_PER_HOUR * settings[0])
+            fading *= math.exp(-2.0 * dt / settings[17])
             flow = 0.5 * (now + before) - x[4]
-            if flow > 0.0:
-                flow *= eta
-            step = flow * per
+            x[0], x[1], f[0, 5], f[1, 1], f[2, 2], e_h, e_d = advanced(
+                x[0], x[1], flow, x[5], per, settings, curves, grid
+            )
             f[0, 4] = -per * (1.0 + x[5])
-            f[0, 5] = step
-            step *= 1.0 + x[5]
-            x[0] += step
-            f[1, 1] = math.exp(-settings[2] * abs(step))
-            f[2, 2] = math.exp(-settings[3] * abs(step))
-            place = (x[0] - grid[0]) * grid[1]
-            j = int(min(max(place, 0.0), curves.shape[1] - 1.001))
-            level = curves[1, j]
-            e_h = level_sd * level * level
-            if flow < 0.0:
-                level = -level
-            e_d = (curves[3, j] ** 2 + lasting * ohmic * ohmic) * surprise
-            x[1] = f[1, 1] * x[1] + (1.0 - f[1, 1]) * level
+            e_d = (e_d + lasting_v[k] * lasting_v[k]) * surprise
             x[2] *= f[2, 2]
             for i in range(_N):
                 for m in range(_N):
@@ -132,12 +130,13 @@ def sigma_filter(
                         p[i, m] += half[i, 4] * f[0, 4] + half[i, 5] * f[0, 5]
             p[1, 1] += (1.0 - f[1, 1] ** 2) * e_h
             p[2, 2] += (1.0 - f[2, 2] ** 2) * e_d
-            p[3, 3] += settings[9] ** 2 * dt
+            p[3, 3] += settings[8] ** 2 * dt
             if p[4, 4] > 0.0:
-                p[4, 4] += settings[10] ** 2 * dt
+                p[4, 4] += settings[9] ** 2 * dt
             if missing or dt > longest:
                 p[0, 0] += (unknown_a * per) ** 2
         before = now
+        counts = False
         seen = voltage_v[at]
         innovation = np.nan
         variance = np.nan
@@ -156,7 +155,7 @@ def sigma_filter(
                     value += (1.0 + x[3] + away * root[3, i]) * ohmic
                     points[2 * i + side] = value
                     predicted += _SIDE * value
-            pulse = (share * ohmic * ohmic + floor) * surprise
+            pulse = (share * ohmic * ohmic + floor + fading) * surprise
             variance = noise * surprise + times * pulse
             cross[:] = 0.0
             for i in range(_N):
@@ -174,25 +173,28 @@ def sigma_filter(
                     p[i, m] -= cross[i] * cross[m] / variance
                 p[i, i] = max(p[i, i], 0.0)
             p[0, 0] = max(p[0, 0], 1e-12)
-            x[3] = min(max(x[3], settings[14]), settings[15])
+            x[3] = min(max(x[3], settings[13]), settings[14])
             if time_s[at] >= counted:
                 counted = time_s[at] + 2.0 * correlation
                 once = variance - (times - 1.0) * pulse
                 loglik -= 0.5 * (innovation * innovation / once + math.log(once))
+                counts = True
             if k > 0:
                 ratio = min(innovation * innovation / variance, 100.0)
-                surprise *= 1.0 + min(dt / settings[11], 1.0) * (ratio - 1.0)
+                surprise *= 1.0 + min(dt / settings[10], 1.0) * (ratio - 1.0)
                 surprise = min(max(surprise, 1.0), 100.0)
         over = x[0] - min(max(x[0], -BEYOND), 1.0 + BEYOND)
         if over != 0.0:
             # As in `extended_filter`.
+            if counts:
+                loglik -= 0.5 * over * over / (p[0, 0] + BEYOND * BEYOND)
             width = p[0, 0] + times * BEYOND * BEYOND
             cross[:] = p[:, 0]
             for i in range(_N):
                 x[i] -= cross[i] * over / width
                 for m in range(_N):
                     p[i, m] -= cross[i] * cross[m] / width
-            x[3] = min(max(x[3], settings[14]), settings[15])
+            x[3] = min(max(x[3], settings[13]), settings[14])
         if k % every == 0:
             c = k // every
             out[0, c] = x[0]

@@ -10,7 +10,11 @@ from battlife.archive.model_file import read_model, write_model
 from battlife.errors import EstimateError, InputError
 from battlife.estimators._cell_model import cell_of
 from battlife.estimators.awtls import TotalCapacity, solve
-from battlife.estimators.cell_models import calibrate_cell_model, esc_cell_model
+from battlife.estimators.cell_models import (
+    ESC_LEVEL,
+    calibrate_cell_model,
+    esc_cell_model,
+)
 from battlife.model import Pack
 from battlife.model.provenance import Source
 
@@ -56,6 +60,24 @@ def test_a_dynamic_test_alone_gives_a_wider_curve():
     alone, _ = calibrate_cell_model([(dynamic(cell), PACK)])
     both, _ = calibrate_cell_model([(dynamic(cell), PACK), (slow_charge(cell), PACK)])
     assert cell_of(alone).error_v.mean() > cell_of(both).error_v.mean()
+
+
+def test_any_charge_from_empty_shows_the_other_branch():
+    cell = replace(cells.nmc(), hysteresis_v=[0.03, 0.03])
+    rng = np.random.default_rng(3)
+    down = cells.load(rng, 11000, -0.8)
+    up = np.full(3 * 3600, 0.7)
+    current = np.concatenate([np.zeros(300), down, np.zeros(600), up])
+    _, soc = cells.run(cell, current, 1.0, rng, hysteresis=1.0)
+    empty = int(np.argmax(soc < 0.02))
+    current = np.concatenate([current[:empty], np.zeros(600), up])
+    voltage, soc = cells.run(cell, current, 1.0, rng, hysteresis=1.0)
+    stop = int(np.argmax((soc > 1.0) & (np.arange(soc.size) > empty)))
+    whole = cells.traced(current[:stop], voltage[:stop])
+    found = cell_of(calibrate_cell_model([(whole, PACK)])[0])
+    gap = found.hysteresis_v[0] * np.interp(0.5, found.soc, found.gap_shape)
+    assert gap == pytest.approx(0.03, abs=0.006)
+    assert found.load_a == pytest.approx(-0.8, abs=0.15)
 
 
 def test_order_of_the_tests_does_not_matter():
@@ -135,7 +157,8 @@ def test_an_esc_model_is_its_numbers(tmp_path):
     )
     ocv, gap, r0, _ = at.curves[:, round(place)]
     assert ocv == pytest.approx(3.4 + 0.35 + 5.0 * 1e-4)
-    assert (gap, r0) == (pytest.approx(0.05), pytest.approx(0.06))
+    level = (1.0 - ESC_LEVEL) * 0.05
+    assert (gap, r0) == (pytest.approx(level), pytest.approx(0.06))
     assert at.rc == ((pytest.approx(0.01), pytest.approx(2.4)),)
 
 
@@ -159,6 +182,16 @@ def test_a_base_gives_other_temperatures():
     assert found.temperature_degc.tolist() == [5.0, 25.0]
     assert found.r0_ohm[1] == pytest.approx(0.04, rel=0.05)
     assert found.r0_ohm[0] / found.r0_ohm[1] == pytest.approx(0.07 / 0.024, rel=0.01)
+
+
+def test_a_temperature_nobody_fitted_is_doubted():
+    base = esc_cell_model(esc_numbers(), SOURCE)
+    found = cell_of(calibrate_cell_model([(dynamic(cells.nmc()), PACK)], base=base)[0])
+    cold, warm = found.at(5.0), found.at(25.0)
+    assert np.median(cold.curves[3]) > np.median(warm.curves[3])
+    assert cold.r_doubt == pytest.approx(0.2 * np.log(0.07 / 0.024), rel=0.01)
+    assert warm.r_doubt == pytest.approx(0.0)
+    assert cold.lasting_share > warm.lasting_share
 
 
 def test_numbers_that_do_not_fit_are_no_cell():

@@ -123,6 +123,36 @@ def test_on_a_plateau_the_bound_says_that_nothing_is_known():
     assert soc.low < 0.5 < soc.high
 
 
+@pytest.mark.parametrize("name", ["nmc", "lfp"])
+def test_from_full_the_bound_holds_from_the_first_minute(name):
+    cell = replace(getattr(cells, name)(), load_a=-0.8)
+    rng = np.random.default_rng(7)
+    charge, rest = np.full(600, 0.3), np.zeros(120)
+    current = np.concatenate([charge, rest, cells.load(rng, 3600, -0.8)])
+    start = 1.0 - 600 * 0.3 / 3600 / cells.CAPACITY_AH
+    voltage, soc = cells.run(cell, current, start, rng, hysteresis=1.0)
+    # The record begins at the end of a charge, of which the filter is told nothing.
+    method = ExtendedFilter(model=cells.model(cell))
+    found, curve = soc_of(method, cells.traced(current[600:], voltage[600:]))
+    soc = soc[600:]
+    inside = (soc >= curve["soc_low"]) & (soc <= curve["soc_high"])
+    assert inside[:600].mean() > 0.95
+    assert inside.mean() > 0.95
+    assert curve["soc"].max() <= 1.0
+    assert curve["soc_high"].max() <= 1.01 + 1e-6
+    assert "bound_unproven_near_full" not in found.reasons
+
+
+def test_a_model_fitted_to_no_drive_says_that_near_full_nothing_is_proven():
+    rng = np.random.default_rng(7)
+    current = np.concatenate([np.zeros(120), cells.load(rng, 1800, -0.8)])
+    voltage, _ = cells.run(cells.nmc(), current, 1.0, rng, hysteresis=1.0)
+    found, _ = soc_of(
+        ExtendedFilter(model=cells.model()), cells.traced(current, voltage)
+    )
+    assert "bound_unproven_near_full" in found.reasons
+
+
 def test_charge_nobody_counted_widens_the_bound():
     trace = cells.drive()
     current = trace.column("current_a").copy()

@@ -2,12 +2,11 @@
 
 import numpy as np
 import pytest
-from scipy.optimize import brentq
 from scipy.stats import norm
 
 import filter_samples
+from battlife.kernels._cell_step import BEYOND, N_SETTINGS
 from battlife.kernels.cell_filter import (
-    BEYOND,
     extended_filter,
     hysteresis_share,
     relaxed_current,
@@ -16,8 +15,8 @@ from battlife.kernels.mixture import mixture_bounds
 from battlife.kernels.sigma_filter import sigma_filter
 
 SETTINGS = np.array(
-    [2.0, 0.99, 60.0, 20.0, 1e-3, 0.03, 15.0, 0.05, 0.25, 1.7e-3, 2e-5]
-    + [300.0, 3.0, 60.0, -0.7, 5.0, 0.003]
+    [2.0, 0.99, 60.0, 20.0, 1e-3, 0.03, 15.0, 0.25, 1.7e-3, 2e-5]
+    + [300.0, 3.0, 60.0, -0.7, 5.0, 0.003, 0.02, 200.0]
 )
 
 
@@ -59,11 +58,11 @@ def sigma_voltage(curves, grid, x, p, now, relaxing):
     return voltage, root @ slopes / (2 * reach), variance, ohmic
 
 
-def plain(time, current, voltage, relaxing, curves, grid, state, spread, seen):
+def plain(time, current, voltage, relaxing, lasting, curves, grid, state, spread, seen):
     """Return z, its variance, innovation, its variance and likelihood, by matrices."""
     capacity, eta = SETTINGS[:2]
     x, p = state.copy(), np.diag(spread**2)
-    surprise, loglik, counted, before, ohmic = 1.0, 0.0, -np.inf, 0.0, 0.0
+    surprise, loglik, counted, before = 1.0, 0.0, -np.inf, 0.0
     rows = []
     for k in range(time.size):
         missing = np.isnan(current[k])
@@ -84,38 +83,46 @@ def plain(time, current, voltage, relaxing, curves, grid, state, spread, seen):
                 np.clip((x[0] - grid[0]) * grid[1], 0, curves.shape[1] - 1.001)
             )
             level, error = curves[1, column], curves[3, column]
-            x[1] = decays[0] * x[1] + (1 - decays[0]) * level * (-1 if flow < 0 else 1)
+            level *= -1 if flow < 0 else 1
+            away = SETTINGS[7] * (x[1] - level)
+            x[1] = decays[0] * x[1] + (1 - decays[0]) * level
             x[2] *= decays[1]
             p = f @ p @ f.T
-            p[1, 1] += (1 - decays[0] ** 2) * (SETTINGS[8] * level) ** 2
-            more = error**2 + (SETTINGS[7] * ohmic) ** 2
+            p[1, 1] += (1 - decays[0] ** 2) * away**2
+            more = error**2 + lasting[k] ** 2
             p[2, 2] += (1 - decays[1] ** 2) * more * surprise
-            p[3, 3] += SETTINGS[9] ** 2 * dt
-            p[4, 4] += SETTINGS[10] ** 2 * dt
-            if missing or dt > SETTINGS[13]:
-                p[0, 0] += (SETTINGS[12] * per) ** 2
+            p[3, 3] += SETTINGS[8] ** 2 * dt
+            p[4, 4] += SETTINGS[9] ** 2 * dt
+            if missing or dt > SETTINGS[12]:
+                p[0, 0] += (SETTINGS[11] * per) ** 2
         before = now
         innovation = variance = np.nan
+        counts = False
         if not np.isnan(voltage[k]):
             predicted, cross, variance, ohmic = seen(
                 curves, grid, x, p, now, relaxing[k]
             )
-            pulse = ((SETTINGS[5] * ohmic) ** 2 + SETTINGS[16] ** 2) * surprise
+            left = SETTINGS[16] * np.exp(-(time[k] - time[0]) / SETTINGS[17])
+            pulse = (
+                (SETTINGS[5] * ohmic) ** 2 + SETTINGS[15] ** 2 + left**2
+            ) * surprise
             variance += SETTINGS[4] ** 2 * surprise + times * pulse
             innovation = voltage[k] - predicted
             x = x + cross * innovation / variance
             p = p - np.outer(cross, cross) / variance
-            x[3] = np.clip(x[3], SETTINGS[14], SETTINGS[15])
+            x[3] = np.clip(x[3], SETTINGS[13], SETTINGS[14])
             if time[k] >= counted:
-                counted = time[k] + 2 * SETTINGS[6]
+                counts, counted = True, time[k] + 2 * SETTINGS[6]
                 once = variance - (times - 1) * pulse
                 loglik -= 0.5 * (innovation**2 / once + np.log(once))
             if k:
                 ratio = min(innovation**2 / variance, 100.0)
-                surprise *= 1 + min(dt / SETTINGS[11], 1.0) * (ratio - 1)
+                surprise *= 1 + min(dt / SETTINGS[10], 1.0) * (ratio - 1)
                 surprise = np.clip(surprise, 1.0, 100.0)
         over = x[0] - np.clip(x[0], -BEYOND, 1 + BEYOND)
         if over:
+            if counts:
+                loglik -= 0.5 * over**2 / (p[0, 0] + BEYOND**2)
             width = p[0, 0] + times * BEYOND**2
             cross = p[:, 0].copy()
             x, p = x - cross * over / width, p - np.outer(cross, cross) / width
@@ -146,6 +153,8 @@ def test_a_filter_is_its_equations_as_matrices(kernel, seen, seed, start):
     time, current, voltage = record(seed)
     at = filter_samples.lfp().at(25.0)
     relaxing = 0.01 * relaxed_current(time, current, 0, time.size, 5.0)
+    lasting = 0.002 * np.abs(np.sin(time / 300.0))
+    assert SETTINGS.size == N_SETTINGS
     state = np.array([start, 0.005, 0.0, 0.1, 0.01, 0.02])
     spread = np.array([0.1, 0.02, 0.01, 0.1, 0.01, 0.03])
     found = kernel(
@@ -153,6 +162,7 @@ def test_a_filter_is_its_equations_as_matrices(kernel, seen, seed, start):
         current,
         voltage,
         relaxing,
+        lasting,
         0,
         1,
         at.curves,
@@ -162,7 +172,16 @@ def test_a_filter_is_its_equations_as_matrices(kernel, seen, seed, start):
         spread,
     )
     rows, end, variances = plain(
-        time, current, voltage, relaxing, at.curves, at.grid, state, spread, seen
+        time,
+        current,
+        voltage,
+        relaxing,
+        lasting,
+        at.curves,
+        at.grid,
+        state,
+        spread,
+        seen,
     )
     np.testing.assert_allclose(found[:, :-3], rows, rtol=2e-5, atol=1e-8)
     np.testing.assert_allclose(found[:, -3], end, rtol=2e-5, atol=1e-8)
@@ -175,7 +194,7 @@ def test_keeping_every_third_sample_changes_none_of_them(kernel):
     time, current, voltage = record(1)
     at = filter_samples.lfp().at(25.0)
     state, spread = np.array([0.5, 0, 0, 0, 0, 0]), np.full(6, 0.02)
-    given = (time, current, voltage, np.zeros(time.size), 0)
+    given = (time, current, voltage, np.zeros(time.size), np.zeros(time.size), 0)
     more = (at.curves, at.grid, SETTINGS, state, spread)
     all_of_them = kernel(*given, 1, *more)
     some = kernel(*given, 3, *more)
@@ -191,6 +210,7 @@ def test_without_bias_and_capacity_they_stay_where_they_are():
         time,
         current,
         voltage,
+        np.zeros(time.size),
         np.zeros(time.size),
         0,
         1,
@@ -230,29 +250,36 @@ def test_hysteresis_goes_to_the_side_of_the_current():
 
 
 @pytest.mark.parametrize("seed", range(3))
-def test_bounds_of_a_mixture_are_its_quantiles(seed):
+@pytest.mark.parametrize("limits", [(-9.0, 9.0), (0.3, 0.8)])
+def test_bounds_of_a_mixture_are_its_quantiles(seed, limits):
     rng = np.random.default_rng(seed)
     n, c = 5, 7
     logs = rng.normal(0, 3, (n, c))
     mean, sd = rng.uniform(0, 1, (n, c)), rng.uniform(0.01, 0.1, (n, c))
-    found = mixture_bounds(logs, mean, sd**2, 0.9)
+    found = mixture_bounds(logs, mean, sd**2, 0.9, *limits)
+    axis = np.linspace(max(limits[0], -1.0), min(limits[1], 2.0), 200_001)
     for k in range(n):
         weight = np.exp(logs[k] - logs[k].max())
-        weight /= weight.sum()
-
-        def below(x, k=k, weight=weight):
-            return weight @ norm.cdf((x - mean[k]) / sd[k])
-
-        low, high = (brentq(lambda x, p=p: below(x) - p, -2, 3) for p in (0.05, 0.95))
-        centre = weight @ mean[k]
-        var = weight @ (sd[k] ** 2 + (mean[k] - centre) ** 2)
+        density = norm.pdf(axis[:, None], mean[k], sd[k]) @ weight
+        below = np.concatenate([[0.0], np.cumsum(density[1:] + density[:-1])])
+        below /= below[-1]
+        centre = np.trapezoid(density * axis, axis) / np.trapezoid(density, axis)
+        var = np.trapezoid(density * (axis - centre) ** 2, axis)
+        var /= np.trapezoid(density, axis)
+        low, high = np.interp([0.05, 0.95], below, axis)
         np.testing.assert_allclose(
-            found[:, k], [centre, np.sqrt(var), low, high], atol=2e-6
+            found[:, k], [centre, np.sqrt(var), low, high], atol=2e-5
         )
+
+
+def test_a_mixture_beyond_a_limit_knows_nothing():
+    one = np.ones((1, 1))
+    found = mixture_bounds(one, 2.0 * one, 1e-4 * one, 0.9, 0.0, 1.0)
+    assert found[:, 0].tolist() == [1.0, 1.0, 0.0, 1.0]
 
 
 def test_a_mixture_without_weights_has_no_bounds():
     found = mixture_bounds(
-        np.full((1, 2), np.nan), np.zeros((1, 2)), np.ones((1, 2)), 0.9
+        np.full((1, 2), np.nan), np.zeros((1, 2)), np.ones((1, 2)), 0.9, 0.0, 1.0
     )
     assert np.isnan(found).all()

@@ -1,7 +1,8 @@
 """What dQ/dV and dV/dQ have in common: from half-cycles to estimates of peaks."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import NamedTuple
 
 import numpy as np
@@ -99,6 +100,26 @@ class Differential:
     area: str
     units: tuple[str, str, str]
     scale: Callable[[HalfCycle, Peak, Sensor, float, float], Scale]
+
+
+@dataclass(frozen=True)
+class OfHalfCycles(ABC):
+    """An estimator of one of the two methods; its fields are the options."""
+
+    @abstractmethod
+    def _differential(self) -> Differential: ...
+
+    def estimate(self, trace: Trace, pack: Pack) -> tuple[Estimate, ...]:
+        """Return one Estimate per half-cycle, refused ones included.
+
+        Raises
+        ------
+        EstimateError
+            No current, no voltage, no half-cycle, or none that is slow, long and fine
+            enough.
+        """
+        options = {f.name: getattr(self, f.name) for f in fields(self)}
+        return estimates(self._differential(), trace, pack, options)
 
 
 def estimates(

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from battlife.errors import InputError
-from battlife.estimators._differential import Differential, Scale, estimates
+from battlife.estimators._differential import Differential, OfHalfCycles, Scale
 from battlife.estimators._half_cycles import HalfCycle, half_cycle_of
 from battlife.estimators._peaks import Smooth
 from battlife.kernels.incremental import mean_per_bin, smoothed_slope
@@ -32,7 +32,7 @@ FINEST_V = 0.005
 
 
 @dataclass(frozen=True)
-class DifferentialVoltage:
+class DifferentialVoltage(OfHalfCycles):
     """dV/dQ of each slow half-cycle and its peaks, followed over life.
 
     Attributes
@@ -50,18 +50,6 @@ class DifferentialVoltage:
             raise InputError(f"smoothing={self.smoothing} must lie in 0.001 to 0.1")
         if not 0 < self.max_c_rate <= 10:
             raise InputError(f"max_c_rate={self.max_c_rate} must lie in (0, 10] 1/h")
-
-    def estimate(self, trace: Trace, pack: Pack) -> tuple[Estimate, ...]:
-        """Return one Estimate per half-cycle, refused ones included.
-
-        Raises
-        ------
-        EstimateError
-            No current, no voltage, no half-cycle, or none that is slow, long and fine
-            enough.
-        """
-        options = {"smoothing": self.smoothing, "max_c_rate": self.max_c_rate}
-        return estimates(self._differential(), trace, pack, options)
 
     def curves(self, trace: Trace, pack: Pack, estimate: Estimate) -> Sequence[Curve]:
         """Return dV/dQ of the half-cycle of an estimate over charge.

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from battlife.errors import InputError
-from battlife.estimators._differential import Differential, Scale, estimates
+from battlife.estimators._differential import Differential, OfHalfCycles, Scale
 from battlife.estimators._half_cycles import HalfCycle, half_cycle_of
 from battlife.estimators._peaks import Smooth
 from battlife.kernels.incremental import charge_per_bin, smoothed
@@ -29,7 +29,7 @@ between check-ups of an ageing cell peaks move 5 to 20 mV, and lie 60 mV apart."
 
 
 @dataclass(frozen=True)
-class IncrementalCapacity:
+class IncrementalCapacity(OfHalfCycles):
     """dQ/dV of each slow half-cycle and its peaks, followed over life.
 
     Attributes
@@ -55,17 +55,6 @@ class IncrementalCapacity:
         if not 0 < self.max_c_rate <= 10:
             raise InputError(f"max_c_rate={self.max_c_rate} must lie in (0, 10] 1/h")
 
-    def estimate(self, trace: Trace, pack: Pack) -> tuple[Estimate, ...]:
-        """Return one Estimate per half-cycle, refused ones included.
-
-        Raises
-        ------
-        EstimateError
-            No current, no voltage, no half-cycle, or none that is slow, long and fine
-            enough.
-        """
-        return estimates(self._differential(), trace, pack, self._options())
-
     def curves(self, trace: Trace, pack: Pack, estimate: Estimate) -> Sequence[Curve]:
         """Return dQ/dV of the half-cycle of an estimate, smoothed and as counted.
 
@@ -82,13 +71,6 @@ class IncrementalCapacity:
             "ica_unsmoothed_ah_per_v": self._counted(half)[1],
         }
         return (Curve("ica", columns),)
-
-    def _options(self) -> dict[str, float]:
-        return {
-            "step_v": self.step_v,
-            "smoothing_v": self.smoothing_v,
-            "max_c_rate": self.max_c_rate,
-        }
 
     def _differential(self) -> Differential:
         return Differential(

@@ -22,7 +22,8 @@ import battlife
 
 TOPICS = {
     "screening": "Screening: units no model saw",
-    "screening_lots": "Screening: other lots",
+    "partial_charge": "Screening: part of a charge",
+    "impedance_screening": "Screening: impedance spectra",
     "degradation_modes": "dQ/dV and degradation modes",
     "impedance": "Impedance, pulses and power",
     "knee": "Knee and remaining life",

@@ -73,7 +73,7 @@ def calibrate_lot(
                 found = read_feature_table(path)
                 for name in needed:
                     found.label(name)
-        table = _labelled_recordings(paths, labels, estimator, options)
+        table = labelled_recordings(paths, labels, estimator, options)
     if not labels.features:
         _refuse_what_tells_the_truth(table, labels)
     software = software_versions()["battlife"]
@@ -182,10 +182,25 @@ def joined(tables: Sequence[FeatureTable]) -> FeatureTable:
     )
 
 
-def _labelled_recordings(
+def labelled_recordings(
     paths: Sequence[Path], labels: Labels, estimator: str, options: LoadOptions
 ) -> FeatureTable:
-    """Return the features of recordings beside the truth of each row."""
+    """Return the features of recordings beside the truth of each row.
+
+    Parameters
+    ----------
+    paths : recordings, and tables with the truth unless recordings hold it
+    labels : names of truth, group and type
+    estimator : method that finds the features
+    options : how recordings are loaded
+
+    Raises
+    ------
+    InputError
+        Nothing says the truth, or of which recording.
+    EstimateError
+        No recording holds features.
+    """
     truth = labels.truth
     written = [p for p in paths if is_table(p, [truth])]
     logs = [p for p in paths if p not in written]

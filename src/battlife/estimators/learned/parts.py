@@ -38,6 +38,7 @@ class Judged:
     truth, value, half : (n,) in the unit of the truth; half the width of the interval
     refused : (n,) outside the domain of the other units
     groups : (n,) number of the unit
+    promised : (n,) coverage that the interval of the other units promises
     """
 
     truth: Column
@@ -45,6 +46,7 @@ class Judged:
     half: Column
     refused: Flags
     groups: IndexColumn
+    promised: Column
 
 
 @dataclass(frozen=True, eq=False)
@@ -112,11 +114,11 @@ def fit_part(
     used = inside if inside.any() else ~gross
     error = np.abs(truth - value)
     chosen, interval = _narrowest(error[used], spread[:, used], groups[used], coverage)
-    half = np.empty(truth.size)
+    half, promise = np.empty(truth.size), np.empty(truth.size)
     for fold in np.unique(folds):
         out = folds == fold
         others = used & ~out if (used & ~out).any() else ~out
-        k, (factor, _) = _narrowest(
+        k, (factor, promise[out]) = _narrowest(
             error[others], spread[:, others], groups[others], coverage
         )
         half[out] = spread[k, out] * factor
@@ -128,7 +130,7 @@ def fit_part(
     arrays["spread_kind"] = np.array([float(chosen)])
     arrays |= {f"leading/{n}": a for n, a in first.items()}
     arrays |= {f"spread/{n}": a for n, a in made.items()}
-    return arrays, Judged(truth, value, half, ~(far <= 1.0), groups)
+    return arrays, Judged(truth, value, half, ~(far <= 1.0), groups, promise)
 
 
 def answer(

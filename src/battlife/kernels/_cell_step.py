@@ -17,6 +17,7 @@ SECONDS_PER_HOUR = 3600.0
 N_STATES = 6
 BEYOND = 0.01  # what full and empty repeat to, a share of the capacity
 N_SETTINGS = 18
+SIXTH = 1.0 / 6.0
 FEW = 0.02  # below it the series of `decayed` is exact to 1e-8
 
 
@@ -25,7 +26,7 @@ def decayed(amount: float) -> float:
     """Return exp(-amount) of a small positive number, by its series where it can."""
     if amount > FEW:
         return math.exp(-amount)
-    return 1.0 - amount * (1.0 - amount * (0.5 - amount / 6.0))
+    return 1.0 - amount * (1.0 - amount * (0.5 - amount * SIXTH))
 
 
 @part_of_kernel

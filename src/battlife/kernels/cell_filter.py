@@ -31,6 +31,8 @@ from battlife.kernels._jit import F8, F8_2D, float64, int64, kernel
 
 Floats = npt.NDArray[np.float64]
 
+LOST = 1e-24  # V^2; below it a variance is nothing, and soon slow to compute with
+
 
 @kernel(float64[::1](F8, F8, int64, int64, float64))
 def relaxed_current(
@@ -149,6 +151,7 @@ def extended_filter(
     least_r, most_r = settings[13], settings[14]
     floor = settings[15] * settings[15]
     fading = settings[16] * settings[16]
+    ocv, r0s = curves[0], curves[2]
     top = curves.shape[1] - 1.001
     origin, scale = grid[0], grid[1]
     z, h, d, r, b, q = state[0], state[1], state[2], state[3], state[4], state[5]
@@ -179,7 +182,7 @@ def extended_filter(
                 fresh = min(dt / memory, 1.0)
                 times = max(2.0 * correlation / dt, 1.0) if dt > 0.0 else 1.0
                 faded = math.exp(-2.0 * dt / settings[17])
-            fading *= faded
+            fading = fading * faded if fading > LOST else 0.0
             z, h, f_q, phi, psi, e_h, e_d = advanced(
                 z, h, 0.5 * (now + before) - b, q, per, settings, curves, grid
             )
@@ -224,16 +227,16 @@ def extended_filter(
             place = min(max((z - origin) * scale, 0.0), top)
             j = int(place)
             part = place - j
-            middle = curves[0, j] + part * (curves[0, j + 1] - curves[0, j])
+            middle = ocv[j] + part * (ocv[j + 1] - ocv[j])
             below = max(place - wide, 0.0)
             ja = int(below)
-            low = curves[0, ja] + (below - ja) * (curves[0, ja + 1] - curves[0, ja])
+            low = ocv[ja] + (below - ja) * (ocv[ja + 1] - ocv[ja])
             above = min(place + wide, top)
             jb = int(above)
-            high = curves[0, jb] + (above - jb) * (curves[0, jb + 1] - curves[0, jb])
+            high = ocv[jb] + (above - jb) * (ocv[jb + 1] - ocv[jb])
             h_z = (high - low) * scale / (above - below)
             bend = 0.5 * (high + low) - middle
-            r0 = curves[2, j] + part * (curves[2, j + 1] - curves[2, j])
+            r0 = r0s[j] + part * (r0s[j + 1] - r0s[j])
             ohmic = r0 * now + relaxing_v[k]
             predicted = middle + 0.5 * bend + h + d + (1.0 + r) * ohmic
             innovation = seen - predicted

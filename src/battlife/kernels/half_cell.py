@@ -19,6 +19,8 @@ from battlife.kernels._jit import F8, float64, int64, kernel, tuple_of
 Floats = npt.NDArray[np.float64]
 
 N_PARAMETERS = 5
+CURVES = (F8, float64, float64, F8, float64, float64)
+"""Types of the two half-cell curves, positive and negative: values, first and step."""
 _BISECTIONS = 30
 """Halvings of the range of lithiation: to 1e-9 of it."""
 
@@ -59,7 +61,7 @@ def curve_at(
     return b + t * (p + t * (g + t * h)), (p + t * (2.0 * g + 3.0 * t * h)) / step
 
 
-@kernel(float64[::1](F8, F8, F8, float64, float64, F8, float64, float64))
+@kernel(float64[::1](F8, F8, *CURVES))
 def cell_voltage(
     parameters: Floats,
     share: Floats,
@@ -91,7 +93,7 @@ def cell_voltage(
     return result
 
 
-@kernel(float64[:, ::1](F8, F8, F8, float64, float64, F8, float64, float64))
+@kernel(float64[:, ::1](F8, F8, *CURVES))
 def cell_slopes(
     parameters: Floats,
     share: Floats,
@@ -132,9 +134,7 @@ def _lithiation_of(values: Floats, first: float, step: float, volt: float) -> fl
     return 0.5 * (low + high)
 
 
-@kernel(
-    float64[:, ::1](F8, F8, F8, float64, float64, F8, float64, float64, int64, float64)
-)
+@kernel(float64[:, ::1](F8, F8, *CURVES, int64, float64))
 def starts(
     share: Floats,
     voltage_v: Floats,

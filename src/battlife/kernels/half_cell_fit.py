@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from battlife.kernels._jit import F8, F8_2D, float64, int64, kernel, tuple_of
-from battlife.kernels.half_cell import N_PARAMETERS, curve_at
+from battlife.kernels.half_cell import CURVES, N_PARAMETERS, curve_at
 
 Floats = npt.NDArray[np.float64]
 
@@ -56,12 +56,7 @@ def _solve(matrix: Floats, right: Floats) -> int:
         F8,
         float64,
         float64,
-        F8,
-        float64,
-        float64,
-        F8,
-        float64,
-        float64,
+        *CURVES,
         float64[::1],
         float64[:, ::1],
     )
@@ -123,21 +118,7 @@ def _residuals(
 
 
 @kernel(
-    tuple_of(float64[:, ::1], 2)(
-        F8_2D,
-        F8,
-        F8,
-        F8,
-        float64,
-        float64,
-        F8,
-        float64,
-        float64,
-        F8,
-        float64,
-        float64,
-        float64,
-    )
+    tuple_of(float64[:, ::1], 2)(F8_2D, F8, F8, F8, float64, float64, *CURVES, float64)
 )
 def fit_half_cells(
     begin: Floats,

@@ -1,4 +1,4 @@
-"""``battlife clear-faults``: the one verb that changes a battery."""
+"""``battlife clear-faults``: keep the fault codes of a battery, then clear them."""
 
 import json
 import sys

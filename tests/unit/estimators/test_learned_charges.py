@@ -6,6 +6,7 @@ import pytest
 import charge_samples
 from battlife.errors import EstimateError
 from battlife.estimators.learned.applying import apply
+from battlife.estimators.learned.charge_features import without_spikes
 from battlife.estimators.learned.charge_traces import POINTS, WINDOW_V, rows
 from battlife.estimators.learned.curve_blocks import (
     LAYOUT,
@@ -13,8 +14,9 @@ from battlife.estimators.learned.curve_blocks import (
     components,
     fit_components,
 )
-from battlife.estimators.learned.design import design_of
+from battlife.estimators.learned.design import Design, design_of
 from battlife.estimators.learned.featurisers import featuriser, recognised
+from battlife.estimators.learned.training import Labels, train
 from battlife.estimators.partial_charge import PartialCharge
 from battlife.model import Pack, Trace
 from battlife.model.table import FeatureTable
@@ -168,6 +170,53 @@ def test_curves_are_known_by_their_shape_in_any_order(first, name):
     swapped = design_of(other, (), set())
     again = featuriser(recognised(swapped, swapped.matrix(other)[0]))
     assert np.allclose(features, again.features(swapped, swapped.matrix(other)[0]))
+
+
+def test_a_spike_in_a_relaxation_changes_nothing_and_its_shape_stays():
+    late = np.log1p(np.arange(91.0))
+    curve = np.array([4.19 - a * 0.003 * late for a in (0.7, 1.0, 1.4)])
+    assert np.array_equal(without_spikes(curve), curve)
+    spiked = curve.copy()
+    spiked[0, 40] += 0.05
+    spiked[1, 60:62] -= 0.02
+    spiked[2, 90] += 0.01
+    assert np.abs(without_spikes(spiked) - curve).max() < 1e-4
+    width = spiked.shape[1]
+    design = Design(("r",), (width,))
+    see = featuriser("relaxation")
+    clean, mended = (see.features(design, c) for c in (curve, spiked))
+    assert np.abs(mended - clean).max() < 1e-5
+
+
+def test_a_broken_relaxation_is_not_learned_from_and_is_refused():
+    rng = np.random.default_rng(2)
+    late, units = np.log1p(np.arange(91.0)), np.repeat(np.arange(20), 4)
+    soh = rng.uniform(0.6, 1.0, 20)[units]
+    slope = (0.002 / soh)[:, None] * rng.normal(1, 0.003, (80, 1))
+    relax = 4.19 - slope * late + rng.normal(0, 2e-5, (80, 91))
+    broken = relax.copy()
+    broken[7, 45:] += 0.2
+
+    def lot(curves, truth=soh, group=units):
+        return FeatureTable(
+            {"soh": truth},
+            {"relax_v": tuple(curves)},
+            {"cell": tuple(map(str, group))},
+        )
+
+    labels = Labels("soh", "cell", (), ("relax_v",))
+    models = [train(lot(c), labels, "table", "")[0] for c in (relax, broken)]
+    assert models[0].attribute("featuriser") == "relaxation"
+    rows = np.delete(np.arange(80), 7)
+    errors = []
+    for model in models:
+        found = apply(model, lot(relax[rows], soh[rows], units[rows]))
+        kept = [f for f in found if f.status == "ok"]
+        assert len(kept) > 70
+        errors.append(np.mean([abs(f.value - soh[rows][f.row]) for f in kept]))
+    assert errors[1] < 1.5 * errors[0] + 1e-3
+    again = apply(models[0], lot(broken))
+    assert again[7].reasons == ("outside_domain",)
 
 
 def test_coefficients_keep_what_a_curve_is():

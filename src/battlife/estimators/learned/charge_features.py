@@ -43,6 +43,10 @@ RISING: Final = 0.98
 RELAXED: Final = ((0.05, 0.08), (0.18, 0.25), (0.92, 1.0))
 """Parts of the relaxation, as shares of its length, whose mean drop is taken: about
 equal steps of the logarithm of time."""
+SPIKE_WINDOW: Final = 5
+SPIKE_V: Final = 1e-3
+"""A sample this far from the running median is none of the cell: ten steps of a 0.1 mV
+cycler, and a hundred times its noise after the first seconds."""
 VOLTAGE: Final = (1.0, 5.0)
 LARGEST_DROP: Final = 0.5
 """V. A larger fall is a discharge."""
@@ -72,8 +76,25 @@ def _charge(curve: Column) -> Column:
     return coefficients(curve, at, CHARGE_BLOCK.width)
 
 
+def without_spikes(curve: Column) -> Column:
+    """Return (n, m) voltages with single samples that stick out put back in line.
+
+    A relaxation falls without end, so that it is its own running median; one or two
+    samples beside it are of the tester. Longer faults stay, and the first sample, from
+    which it falls steeply: they are for the domain to refuse.
+    """
+    half = SPIKE_WINDOW // 2
+    first = np.repeat(curve[:, :1], half, axis=1)
+    last = curve[:, -2 : -2 - half : -1]
+    padded = np.concatenate([first, curve, last], axis=1)
+    windows = np.lib.stride_tricks.sliding_window_view(padded, SPIKE_WINDOW, axis=1)
+    middle: Column = np.median(windows, axis=2)
+    return np.where(np.abs(curve - middle) > SPIKE_V, middle, curve)
+
+
 def _relaxation(curve: Column) -> Column:
     """Return coefficients of (n, m) voltages at m equally spaced times."""
+    curve = without_spikes(curve)
     at = np.log1p(np.arange(curve.shape[1]))
     return coefficients(curve, 2.0 * at / at[-1] - 1.0, RELAXATION_BLOCK.width)
 
@@ -85,6 +106,7 @@ def _charge_domain(curve: Column) -> Column:
 
 def relaxation_drops(curve: Column) -> Column:
     """Return (n, 4): first voltage in V, and logarithms of the drops in V."""
+    curve = without_spikes(curve)
     m = curve.shape[1]
     drops = []
     for begin, end in RELAXED:

@@ -187,7 +187,7 @@ def _leaf(shared):
         ]
         return np.array(sorted(found)).T
 
-    off, bare, held = [], [], []
+    off, bare, held, half = [], [], [], []
     for direction in ("discharge", "charge"):
         cold = at_25(COLD, 10.0, direction)
         warm = at_25(WARM, 25.0, direction)
@@ -197,12 +197,14 @@ def _leaf(shared):
         off += (ours / true - 1).tolist()
         bare += (plain / true - 1).tolist()
         held += (np.abs(ours - true) <= 1.645 * u).tolist()
+        half += (1.645 * u / ours).tolist()
     median, share = float(np.median(np.abs(off))), float(np.mean(np.abs(off) < 0.05))
     data = f"leaf_ornl, {len(off)} pulses"
     note = (
-        f"Coverage of the 90 % interval {np.mean(held):.2f}, half width 28 %: the "
-        "activation energy of a type nobody measured is that uncertain, and the "
-        "agreement of this cell is better than the method can promise."
+        f"Coverage of the 90 % interval {np.mean(held):.2f}, half width "
+        f"{100 * np.mean(half):.0f} %: the activation energy of a type nobody measured "
+        "and no chemistry declared is that uncertain, and the agreement of this cell "
+        "is better than the method can promise."
     )
     return [
         row(
@@ -226,7 +228,11 @@ def _leaf(shared):
             "1",
             share == 1.0,
             "The pulse beyond 5 % is the charge pulse at 2 % SOC.",
-        ),
+        )
+        | {
+            "why": "Near empty the resistance holds more charge transfer, whose "
+            "activation energy is higher than that of the rest."
+        },
     ]
 
 

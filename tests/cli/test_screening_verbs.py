@@ -82,7 +82,9 @@ def test_every_row_of_the_rest_has_a_line_and_its_interval_holds(lot):
         if row["status"] == "refused":
             assert row["reasons"]
             assert row["value"] is None
+    assert {row["soc_information"] for row in rows} == {"none"}
     table = read(lot / "o.csv")
+    assert {r["soc_information"] for r in table} == {"none"}
     assert [int(r["row"]) for r in table] == [row["row"] for row in rows]
     assert {"value", "low", "high", "status", "reasons"} <= set(table[0])
 

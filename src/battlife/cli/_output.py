@@ -2,7 +2,7 @@
 
 import json
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Annotated, Any
 
@@ -65,6 +65,29 @@ class Output:
 
         with Console(stderr=True).status(what):
             yield
+
+    @contextmanager
+    def progress(self, what: str) -> Iterator[Callable[[float, str], None]]:
+        """Draw on a terminal how much of long work is done; take a share and a name."""
+        if not self.interactive:
+            yield lambda share, name: None
+            return
+        from rich.console import Console
+        from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn
+        from rich.progress import TimeRemainingColumn as Remaining
+
+        columns = (
+            TextColumn(what),
+            BarColumn(),
+            TaskProgressColumn(),
+            Remaining(),
+            TextColumn("{task.description}"),
+        )
+        with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+            task = bar.add_task("", total=1.0)
+            yield lambda share, name: bar.update(
+                task, completed=share, description=printable(name)
+            )
 
     def row(self, row: Mapping[str, Any]) -> None:
         """Print one JSON line, only in JSON mode."""

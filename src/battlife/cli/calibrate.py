@@ -79,23 +79,21 @@ def command(
             raise InputError(f"--coverage {coverage:g} is not in [0.5, 1)")
         if estimator not in CELL_METHODS and (truth is None or group is None):
             raise InputError("--truth and --group are needed: what to learn, of what")
-    with out.working("learning; units are left out in turn"):
-        if estimator in CELL_METHODS:
+    if estimator in CELL_METHODS:
+        with out.working("describing the cell"):
             model, rows = calibrate_cell(sources, estimator, options)
-        elif estimator in LIFE_METHODS:
+    elif estimator in LIFE_METHODS:
+        with out.working("learning; units are left out in turn"):
             model, rows = calibrate_lives(
                 sources, truth or "", group or "", options, coverage
             )
-        else:
-            labels = Labels(
-                truth or "",
-                group or "",
-                _listed(by),
-                _listed(features),
-                coverage=coverage,
-            )
-            model, rows = calibrate_lot(sources, labels, estimator, options)
-        write_model(output, model)
+    else:
+        labels = Labels(
+            truth or "", group or "", _listed(by), _listed(features), coverage=coverage
+        )
+        with out.progress("learning; units are left out in turn") as told:
+            model, rows = calibrate_lot(sources, labels, estimator, options, told)
+    write_model(output, model)
     for row in rows:
         out.row(row | {"output": str(output)})
         out.text(_line(row))

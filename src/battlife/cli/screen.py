@@ -59,7 +59,10 @@ def command(
     if out_file is not None:
         from battlife.reports.tables import write_table
 
-        keys = ("source", "row", "unit", "value", "low", "high", "coverage", "status")
+        keys = (
+            *("source", "row", "unit", "value", "low", "high", "coverage", "status"),
+            "soc_information",
+        )
         write_table(
             [
                 {k: row[k] for k in keys} | {"reasons": ", ".join(row["reasons"])}

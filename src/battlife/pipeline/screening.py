@@ -13,7 +13,13 @@ from battlife.estimators import build
 from battlife.estimators.learned.applying import Screened, apply
 from battlife.estimators.learned.estimating import described
 from battlife.estimators.learned.tracing import FEATURISERS, features_of
-from battlife.estimators.learned.training import Labels, Summary, part_names, train
+from battlife.estimators.learned.training import (
+    Labels,
+    Summary,
+    Told,
+    part_names,
+    train,
+)
 from battlife.estimators.soh import doubtful
 from battlife.grading import load_policy
 from battlife.model._arrays import Column
@@ -40,7 +46,11 @@ KEYS: Final = ("unit", "file", "cell")
 
 
 def calibrate_lot(
-    paths: Sequence[Path], labels: Labels, estimator: str, options: LoadOptions
+    paths: Sequence[Path],
+    labels: Labels,
+    estimator: str,
+    options: LoadOptions,
+    told: Told = lambda share, kind: None,
 ) -> tuple[Model, tuple[Row, ...]]:
     """Return the model of a labelled lot, and how it did on units left out.
 
@@ -49,6 +59,7 @@ def calibrate_lot(
     paths : tables with all columns; or recordings, with a table of labels among them
         unless the truth is one that the recordings hold
     estimator : method the model is for; "table" for ready tables of features
+    told : called with the share of the learning that is done and the part it is at
 
     Raises
     ------
@@ -78,7 +89,7 @@ def calibrate_lot(
         _refuse_what_tells_the_truth(table, labels)
     software = software_versions()["battlife"]
     labels = replace(labels, unit=_unit_of(labels.truth))
-    model, summaries = train(table, labels, estimator, software)
+    model, summaries = train(table, labels, estimator, software, told)
     return model, tuple(_summary_row(s) for s in summaries)
 
 
@@ -348,5 +359,6 @@ def _row(path: Path, unit: str, model: Model, found: Screened) -> Row:
         "high": finite(found.high),
         "coverage": found.coverage,
         "reasons": list(found.reasons),
+        "soc_information": model.attributes.get("soc_information"),
         "model_sha256": model.sha256,
     }

@@ -150,3 +150,19 @@ def test_a_model_of_another_layout_is_not_read():
     old = replace(lot_samples.model(), version="1")
     with pytest.raises(InputError):
         apply(old, lot_samples.lot())
+
+
+def test_learning_tells_how_far_it_is():
+    told = []
+    train(
+        lot_samples.lot(units=4),
+        Labels("soh", "group"),
+        "pulse",
+        "test",
+        lambda share, kind: told.append((share, kind)),
+    )
+    shares = [share for share, _ in told]
+    assert shares[0] == 0.0
+    assert shares == sorted(shares)
+    assert shares[-1] == 1.0
+    assert {kind for _, kind in told} == {""}

@@ -2,13 +2,19 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Final
 
 import numpy as np
 
 from battlife.estimators.learned.curve_blocks import components, fit_components
 from battlife.estimators.learned.network import fit_network, predict_network
-from battlife.estimators.learned.process import fit_process, predict_process
+from battlife.estimators.learned.process import (
+    fit_process,
+    fit_processes,
+    predict_process,
+    predict_processes,
+)
 from battlife.estimators.learned.regression import (
     fit_line_and_components,
     predict_line_and_components,
@@ -20,6 +26,10 @@ from battlife.model._arrays import Column, IndexColumn
 LEADING: Final = 5
 """Features that the rigid ridge looks at: of a curve, its coefficients up to the
 fourth order."""
+STIFF: Final = 3e-3
+MORE: Final = 4
+"""Penalty and members of a network for a few tens of units that are pulsed at unknown
+state of charge: chosen on units left out."""
 
 
 @dataclass(frozen=True)
@@ -69,7 +79,11 @@ LEARNERS: Final[Mapping[str, Learner]] = {
     "ridge2": _ridge(2),
     "gp": Learner(fit_process, predict_process),
     "leading2": _ridge(2, LEADING),
+    "gps": Learner(fit_processes, predict_processes),
     "network": Learner(fit_network, predict_network),
+    "stiff_network": Learner(
+        partial(fit_network, penalty=STIFF, count=MORE), predict_network
+    ),
     "curve_gp": _of_components(Learner(fit_process, predict_process)),
     "curve_network": _of_components(Learner(fit_network, predict_network)),
     "spectrum": Learner(fit_line_and_components, predict_line_and_components),

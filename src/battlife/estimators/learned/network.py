@@ -25,7 +25,13 @@ spread."""
 STEPS: Final = 200
 
 
-def fit_network(features: Column, truth: Column, groups: IndexColumn) -> Arrays:
+def fit_network(
+    features: Column,
+    truth: Column,
+    groups: IndexColumn,
+    penalty: float = PENALTY,
+    count: int = MEMBERS,
+) -> Arrays:
     """Return the weights of all members, one after the other."""
     from scipy.optimize import minimize
 
@@ -35,11 +41,11 @@ def fit_network(features: Column, truth: Column, groups: IndexColumn) -> Arrays:
     mean, spread = arrays["truth"]
     y = (truth - mean) / spread
     members = []
-    for seed in range(MEMBERS):
+    for seed in range(count):
         found: Any = minimize(
             _loss,
             _beginning(z.shape[1], seed),
-            args=(z, y),
+            args=(z, y, penalty),
             jac=True,
             method="L-BFGS-B",
             options={"maxiter": STEPS},
@@ -91,22 +97,22 @@ def _output(w: Column, z: Column) -> Column:
     return _features(w, z)[3]
 
 
-def _loss(w: Column, z: Column, y: Column) -> tuple[float, Column]:
+def _loss(w: Column, z: Column, y: Column, penalty: float) -> tuple[float, Column]:
     """Return the penalised error and its gradient (Bishop eq. 5.53 to 5.56)."""
     parts, first, second, output = _features(w, z)
     weights = (parts[0], parts[2], parts[4])
     error = output - y
-    penalty = sum(float((a**2).sum()) for a in weights)
-    loss = 0.5 * float((error**2).mean()) + 0.5 * PENALTY * penalty
+    size = sum(float((a**2).sum()) for a in weights)
+    loss = 0.5 * float((error**2).mean()) + 0.5 * penalty * size
     end = error / len(y)
     back = np.outer(end, parts[4]) * (1.0 - second**2)
     front = (back @ parts[2].T) * (1.0 - first**2)
     slope = [
-        (z.T @ front + PENALTY * parts[0]).ravel(),
+        (z.T @ front + penalty * parts[0]).ravel(),
         front.sum(axis=0),
-        (first.T @ back + PENALTY * parts[2]).ravel(),
+        (first.T @ back + penalty * parts[2]).ravel(),
         back.sum(axis=0),
-        second.T @ end + PENALTY * parts[4],
+        second.T @ end + penalty * parts[4],
         np.array([end.sum()]),
     ]
     return loss, np.concatenate(slope)

@@ -4,7 +4,7 @@ Learners are combined with weights, their errors on units left out give the spre
 row, and the scores of units left out the factor that makes intervals hold.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
@@ -27,6 +27,9 @@ from battlife.model._arrays import Column, IndexColumn
 FOLDS: Final = 10
 STRETCHES: Final = 5
 """Parts of the life of a unit that are left out in turn where it is the only one."""
+EQUAL_UNITS: Final = 3.0
+"""Units' worth of errors by which shares of learners are drawn towards equal ones."""
+HEAVY: Final = 1e3
 
 
 @dataclass(frozen=True, eq=False)
@@ -73,13 +76,19 @@ def fit_part(
     groups: IndexColumn,
     coverage: float,
     names: tuple[str, ...],
+    told: Callable[[float], None] = lambda share: None,
 ) -> tuple[Mapping[str, Column], Judged]:
-    """Return the arrays of a part, and its rows as they were while left out."""
+    """Return the arrays of a part, and its rows as they were while left out.
+
+    told is called with the share of the work that is done, up to 1.
+    """
     folds = folds_of(truth, groups)
     values = np.empty((len(names), truth.size))
     spreads = np.empty_like(values)
     far = np.empty(truth.size)
-    for fold in np.unique(folds):
+    n_fits = int(folds.max()) + 2
+    for done, fold in enumerate(np.unique(folds)):
+        told(done / n_fits)
         out = folds == fold
         fitted = _fit_learners(
             features[~out],
@@ -91,7 +100,9 @@ def fit_part(
         )
         far[out] = outside(below(fitted, "domain"), signature[out])
         values[:, out], spreads[:, out] = _learned(fitted, names, features[out])
+    told(1 - 1 / n_fits)
     arrays = dict(_fit_learners(features, signature, truth, groups, folds, names))
+    told(1.0)
     gross = broken(below(arrays, "domain"), signature)
     inside = (far <= 1.0) & ~gross
     first = fit_leading(features[~gross])
@@ -104,7 +115,7 @@ def fit_part(
     for fold in np.unique(folds):
         out = folds == fold
         used = ~out & ~gross
-        weights = _weights(values[:, used], truth[used])
+        weights = _weights(values[:, used], truth[used], groups[used])
         found = clues(values, spreads, weights, far, places)
         value[out] = weights @ values[:, out]
         error = truth - weights @ values
@@ -122,7 +133,7 @@ def fit_part(
             error[others], spread[:, others], groups[others], coverage
         )
         half[out] = spread[k, out] * factor
-    weights = _weights(values[:, ~gross], truth[~gross])
+    weights = _weights(values[:, ~gross], truth[~gross], groups[~gross])
     found = clues(values, spreads, weights, far, places)[~gross]
     fit, _ = kinds[chosen]
     made = fit(found, (truth - weights @ values)[~gross], groups[~gross])
@@ -219,8 +230,11 @@ def _narrowest(
     return kind, found[kind]
 
 
-def _weights(values: Column, truth: Column) -> Column:
+def _weights(values: Column, truth: Column, groups: IndexColumn) -> Column:
     """Return the share of each learner: not negative, together 1.
+
+    A few tens of units cannot tell learners apart that are nearly as good: shares are
+    drawn towards equal ones as if by some more units that say so.
 
     References
     ----------
@@ -228,11 +242,14 @@ def _weights(values: Column, truth: Column) -> Column:
     """
     from scipy.optimize import nnls
 
-    scale = float(truth.std()) or 1.0
-    rows = (values - truth).T / scale
+    k = len(values)
+    usual = float(np.sqrt(((values.mean(axis=0) - truth) ** 2).mean())) or 1.0
+    unit = np.sqrt(np.unique(groups).size / truth.size)  # of a row; a unit counts 1
+    rows = unit * (values - truth).T / usual
+    drawn = np.sqrt(EQUAL_UNITS) * np.eye(k)
     # Non-negative least squares with the sum driven to 1 by a heavy extra row.
-    heavy = 1e3 * np.sqrt(len(truth))
-    a = np.vstack([rows, np.full((1, len(values)), heavy)])
-    weights: Column = nnls(a, np.append(np.zeros(len(truth)), heavy))[0]
+    heavy = np.full((1, k), HEAVY)
+    wanted = np.concatenate([np.zeros(len(truth)), drawn.sum(axis=0) / k, [HEAVY]])
+    weights: Column = nnls(np.vstack([rows, drawn, heavy]), wanted)[0]
     total = float(weights.sum())
-    return weights / total if total > 0 else np.full(len(values), 1 / len(values))
+    return weights / total if total > 0 else np.full(k, 1 / k)

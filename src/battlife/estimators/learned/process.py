@@ -29,6 +29,7 @@ pulse tables of 600 rows the error left out was the same as with all of them."""
 SOLVED_ROWS: Final = 1500
 """Rows a prediction is made from at most, for the same reason."""
 COMPONENTS: Final = 2
+MEMBERS: Final = 3
 STEPS: Final = 40
 """Of the optimiser; more changed the error left out by less than its scatter."""
 JITTER: Final = 1e-8
@@ -43,13 +44,56 @@ _Prior: TypeAlias = tuple[Column, Column, list[tuple[float, float]]]
 def fit_process(features: Column, truth: Column, groups: IndexColumn) -> Arrays:
     """Return a fitted process; of a large lot, rows spread evenly over it are used."""
     del groups  # rows of a unit share its truth, so a unit's own error is not seen
+    arrays, x, y, axes = _placed(features, truth)
+    some = _spread(len(x), LENGTHS_ROWS)
+    return arrays | {"seen": x, "axes": axes} | _solved(x, y, axes, some)
+
+
+def predict_process(arrays: Arrays, features: Column) -> tuple[Column, Column]:
+    """Return (n,) values and (n,) standard deviations of the truth."""
+    return _predicted(arrays, ("",), features)
+
+
+def fit_processes(features: Column, truth: Column, groups: IndexColumn) -> Arrays:
+    """Return several processes on the same rows, their lengths each from other ones.
+
+    Lengths found on a few tens of units are themselves uncertain; the mean over several
+    of them is less so than any.
+    """
+    del groups
+    arrays, x, y, axes = _placed(features, truth)
+    found = arrays | {"seen": x, "axes": axes}
+    for member in range(MEMBERS):
+        rng = np.random.default_rng(member)
+        some = np.sort(
+            rng.choice(len(x), min(len(x), LENGTHS_ROWS), replace=False)
+        ).astype(np.int64)
+        solved = _solved(x, y, axes, some)
+        found |= {f"{member}/{name}": array for name, array in solved.items()}
+    return found
+
+
+def predict_processes(arrays: Arrays, features: Column) -> tuple[Column, Column]:
+    """Return (n,) means over the processes and (n,) standard deviations of the truth.
+
+    The variance is the mean of theirs and that among them.
+    """
+    return _predicted(arrays, tuple(f"{k}/" for k in range(MEMBERS)), features)
+
+
+def _placed(
+    features: Column, truth: Column
+) -> tuple[dict[str, Column], Column, Column, Column]:
+    """Return the scaling, the rows solved for and their truth, scaled, and the axes."""
     arrays = scaling(features, truth)
     mean, spread = arrays["truth"]
     rows = _spread(truth.size, SOLVED_ROWS)
     x = standardised(features, arrays)[rows]
-    y = (truth[rows] - mean) / spread
-    axes = _axes(x)
-    some = _spread(len(x), LENGTHS_ROWS)
+    return arrays, x, (truth[rows] - mean) / spread, _axes(x)
+
+
+def _solved(x: Column, y: Column, axes: Column, some: IndexColumn) -> dict[str, Column]:
+    """Return what predicts from all rows, with the lengths that some of them give."""
     theta = _lengths(x[some], y[some], axes)
     k = _kernel(theta, axes, x, x)[0]
     noise = np.full(len(x), np.exp(2 * theta[-1]) + JITTER)
@@ -62,30 +106,28 @@ def fit_process(features: Column, truth: Column, groups: IndexColumn) -> Arrays:
         if (off <= OUTLIER).all():
             break
         noise = noise * np.maximum(1.0, off / OUTLIER) ** 2
-    return arrays | {
-        "seen": x,
-        "axes": axes,
-        "alpha": alpha,
-        "inverse_root": inverse,
-        "theta": theta,
-    }
+    return {"alpha": alpha, "inverse_root": inverse, "theta": theta}
 
 
-def predict_process(arrays: Arrays, features: Column) -> tuple[Column, Column]:
-    """Return (n,) values and (n,) standard deviations of the truth."""
+def _predicted(
+    arrays: Arrays, members: tuple[str, ...], features: Column
+) -> tuple[Column, Column]:
     mean, spread = arrays["truth"]
-    theta, axes, seen = arrays["theta"], arrays["axes"], arrays["seen"]
-    value = np.empty(len(features))
-    variance = np.empty(len(features))
+    axes, seen = arrays["axes"], arrays["seen"]
+    value = np.empty((len(members), len(features)))
+    variance = np.empty_like(value)
     for start in range(0, len(features), BLOCK):
         part = slice(start, start + BLOCK)
         x = standardised(features[part], arrays)
-        k = _kernel(theta, axes, x, seen)[0]
-        value[part] = k @ arrays["alpha"]
-        half = k @ arrays["inverse_root"].T
-        own = _own(theta, x) + np.exp(2 * theta[-1])
-        variance[part] = own - (half**2).sum(axis=1)
-    return mean + spread * value, spread * np.sqrt(np.maximum(variance, 1e-12))
+        for place, member in enumerate(members):
+            theta = arrays[f"{member}theta"]
+            k = _kernel(theta, axes, x, seen)[0]
+            value[place, part] = k @ arrays[f"{member}alpha"]
+            half = k @ arrays[f"{member}inverse_root"].T
+            own = _own(theta, x) + np.exp(2 * theta[-1])
+            variance[place, part] = own - (half**2).sum(axis=1)
+    whole = np.maximum(variance, 1e-12).mean(axis=0) + value.var(axis=0)
+    return mean + spread * value.mean(axis=0), spread * np.sqrt(whole)
 
 
 def _spread(n: int, most: int) -> IndexColumn:

@@ -104,4 +104,7 @@ def _signature(design: Design, raw: Column) -> Column:
     return np.column_stack(_parts(design, raw))
 
 
-PULSE: Final = Featuriser(_recognises, _features, _signature)
+LEARNERS: Final = ("gps", "stiff_network")
+"""Two smooth learners of different make: their errors are partly each one's own. Ridge
+beside them gained nothing on units left out."""
+PULSE: Final = Featuriser(_recognises, _features, _signature, LEARNERS)

@@ -63,8 +63,8 @@ def _predict_even(arrays: Arrays, found: Column) -> Column:
 
 
 def _fit_stated(found: Column, error: Column, groups: IndexColumn) -> Arrays:
-    del found, error, groups
-    return {}
+    del error, groups
+    return {"usual": np.exp(np.median(found[:, STATED], keepdims=True))}
 
 
 def _predict_stated(arrays: Arrays, found: Column) -> Column:
@@ -94,10 +94,24 @@ def _predict_learned(arrays: Arrays, found: Column) -> Column:
 Fit = Callable[[Column, Column, IndexColumn], Arrays]
 Predict = Callable[[Arrays, Column], Column]
 
+
+def _damped(predict: Predict) -> Predict:
+    """Return a prediction half way, on the logarithm, to the usual spread."""
+
+    def damped(arrays: Arrays, found: Column) -> Column:
+        half: Column = np.sqrt(arrays["usual"][0] * predict(arrays, found))
+        return half
+
+    return damped
+
+
 SPREADS: Final[Mapping[str, tuple[Fit, Predict]]] = {
     "even": (_fit_even, _predict_even),
     "stated": (_fit_stated, _predict_stated),
     "learned": (_fit_learned, _predict_learned),
+    "stated, damped": (_fit_stated, _damped(_predict_stated)),
+    "learned, damped": (_fit_learned, _damped(_predict_learned)),
 }
-"""How a spread is had, simplest first; a Model keeps the number of its kind. Few units
-cannot teach where errors are large, so the kind is chosen on units left out."""
+"""How a spread is had; a Model keeps the number of its kind. Few units cannot teach
+well where errors are large, so a damped spread is there too, and the kind is chosen on
+units left out."""

@@ -5,10 +5,11 @@ is judged on. The error, coverage and width that are reported are those of units
 out; the model itself is then fitted to all.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import PurePath
-from typing import Final
+from typing import Final, TypeAlias
 
 import numpy as np
 
@@ -34,6 +35,11 @@ FEWEST_UNITS: Final = 2
 """With fewer no unit can be left out and judged."""
 DECLARED: Final = ("chemistry", "type", "cell_type")
 """Columns by which a table says what its rows are of, where it has them."""
+Told: TypeAlias = Callable[[float, str], None]
+
+
+def _untold(share: float, kind: str) -> None:
+    del share, kind
 
 
 @dataclass(frozen=True)
@@ -85,9 +91,15 @@ class Summary:
 
 
 def train(
-    table: FeatureTable, labels: Labels, estimator: str, software: str
+    table: FeatureTable,
+    labels: Labels,
+    estimator: str,
+    software: str,
+    told: Told = _untold,
 ) -> tuple[Model, tuple[Summary, ...]]:
     """Return the model of a labelled lot, and how it did on units left out.
+
+    told is called with the share of the work that is done and the part it is at.
 
     Raises
     ------
@@ -109,7 +121,8 @@ def train(
     arrays: dict[str, Column] = {}
     texts: dict[str, tuple[str, ...]] = {}
     judged: dict[str, Judged] = {}
-    for kind in sorted(set(kinds)):
+    every = sorted(set(kinds))
+    for place, kind in enumerate(every):
         rows = np.flatnonzero(usable & np.array([k == kind for k in kinds]))
         groups = np.unique(np.array(unit)[rows], return_inverse=True)[1]
         if not rows.size or groups.max() + 1 < FEWEST_UNITS:
@@ -127,6 +140,7 @@ def train(
             groups,
             labels.coverage,
             see.learners,
+            partial(_tell, told, kind, place, len(every)),
         )
         arrays |= {f"{at}/{name}": array for name, array in fitted.items()}
         spans = conditions_of(table, rows.tolist())
@@ -156,6 +170,10 @@ def train(
         software,
     )
     return model, _summaries(judged)
+
+
+def _tell(told: Told, kind: str, place: int, count: int, share: float) -> None:
+    told((place + share) / count, kind)
 
 
 def part_names(table: FeatureTable, by: Sequence[str]) -> tuple[str, ...]:

@@ -118,7 +118,7 @@ class ScriptedLine:
     def close(self) -> None:
         pass
 
-    def finish(self) -> LineStep:
+    def release(self) -> LineStep:
         return LineStep()
 
     def step(self, timeout_s: float) -> LineStep:

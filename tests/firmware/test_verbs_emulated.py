@@ -260,6 +260,24 @@ def test_opened_by_the_bridge_while_recording(cell_rig: Start, typed: Typed) -> 
     assert levels(rig) == []
 
 
+def test_an_alarm_of_the_rig_opens_it(cell_rig: Start, typed: Typed) -> None:
+    """Its limit is closer than that of the bridge; the recording goes on."""
+    rig = cell_rig()
+    file = rig_file(f"bridge@{rig.port}", "cell_voltage_max_v = 3.9")
+    words = ("record", file, "-o", "a.h5", "--unit", "u1", "--plain", "--duration", "4")
+    threading.Timer(2.0, rig.command, ["afe cell 0 3 39500"]).start()
+    made = typed(*words, *ARM)
+    assert made.code == 6, made.err
+    row = made.rows[-1]
+    assert {alarm["code"] for alarm in row["alarms"]} == {"cell_over_voltage"}
+    assert levels(rig) == [1, 0]
+    assert not any("by itself" in text for text in row["warnings"])
+    with open_archive(Path("a.h5")) as archive:
+        trace = archive.trace("u1")
+    assert trace.columns["contactors_closed"][-1] == 0
+    assert trace.columns["cell_voltage_v"][3, -1] == pytest.approx(3.95)
+
+
 def test_a_rig_without_a_bridge_arms_nothing(typed: Typed) -> None:
     file = rig_file("jbd_uart@/dev/ttyNOT0", "cell_voltage_max_v = 4.3")
     refused = typed("record", file, "-o", "a.h5", "--unit", "u1", *ARM)

@@ -1,5 +1,6 @@
 """Recording with the contactor of cell bridges closed: armed once, opened at the end.
 
+An alarm of the rig opens it too: its limits may be closer than those of the bridge.
 Only an operator who names `arm` gets these lines. A bridge that opened its contactor by
 itself, or a channel that came back, is never armed again.
 """
@@ -122,7 +123,7 @@ class ArmedLine(PolledLine):
         if self._n_refused < MOST_REFUSALS:
             self._to_arm.add(name)
 
-    def finish(self) -> LineStep:
+    def release(self) -> LineStep:
         """Open the contactor of what was armed, and see that it is open.
 
         Raises
@@ -147,6 +148,7 @@ class ArmedLine(PolledLine):
                 "be welded",
                 "disconnect the pack by hand, then check contactor and feedback",
             )
+        self._armed.clear()
         return LineStep(
             [f for step in steps for f in step.frames],
             [i for step in steps for i in step.items],

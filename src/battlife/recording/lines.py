@@ -51,8 +51,13 @@ class Line(Protocol):
         """Ask what is due and return what came within `timeout_s`."""
         ...
 
-    def finish(self) -> LineStep:
-        """Say what the end of a recording asks for; return what came of it."""
+    def release(self) -> LineStep:
+        """Undo what the recording did to its devices, at its end or at an alarm.
+
+        Returns
+        -------
+        What was said and came meanwhile.
+        """
         ...
 
     def close(self) -> None:
@@ -148,8 +153,8 @@ class PolledLine:
         step = self._poller.step(timeout_s)
         return LineStep(step.frames, step.items, [t.device for t in step.timeouts])
 
-    def finish(self) -> LineStep:
-        """Have nothing to say at the end."""
+    def release(self) -> LineStep:
+        """Have nothing to undo."""
         return LineStep()
 
     def close(self) -> None:

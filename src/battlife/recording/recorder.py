@@ -173,6 +173,7 @@ class _Run:
         self._counts: dict[str, object] = {}
         self._counted_s = 0.0
         self._halt = Event()
+        self._alarmed = Event()
         self._written = Event()
         self._safe_s = 0.0
         self._reason = "stopped"
@@ -345,14 +346,18 @@ class _Run:
     def _serve(self, line: Line) -> None:
         """Run one channel until the end; it may go away and come back."""
         try:
+            released = False
             while not self._halt.is_set():
                 try:
+                    if self._alarmed.is_set() and not released:
+                        released = True
+                        self._take(line.release())
                     step = line.step(STEP_S)
                 except HardwareError as error:
                     self._reopen(line, error)
                     continue
                 self._take(step)
-            self._take(line.finish())
+            self._take(line.release())
             line.close()  # some say only then what they lost, and the end counts it
         except BaseException as error:
             # A mistake of ours ends this channel and no other; the calling thread
@@ -414,6 +419,7 @@ class _Run:
                 self._note(alarm)
         for alarm in changes:
             if alarm.ended_s is None:
+                self._alarmed.set()
                 self._programs.start(alarm)
             if self._on_alarm is not None:
                 self._on_alarm(alarm)

@@ -26,6 +26,7 @@ TOPICS = {
     "impedance_screening": "Screening: impedance spectra",
     "degradation_modes": "dQ/dV and degradation modes",
     "impedance": "Impedance, pulses and power",
+    "filters": "State of charge by filters",
     "knee": "Knee and remaining life",
     "diagnosis": "Cells within a pack (simulated)",
 }

@@ -34,7 +34,8 @@ of what the curve changes over (3 % at 1C), and parts of the cycle a profile rep
 (360 s for DST), so that one load is judged by what was fitted to others."""
 SMOOTHNESS: Final = 10.0
 """Penalty on the second difference of the curve, in units of the mean information of a
-knot; at 10 a knee of LFP (5 knots) keeps 99 % of its height."""
+knot; at 10 the step of a plateau (tanh, 18 mV high, 3 % wide) is met within 0.06 mV
+rms over 8,600 samples without noise."""
 INTERIOR: Final = (0.08, 0.97)
 """Share of the charge within which a residual says how well a model describes."""
 OHMIC_KNOTS: Final = np.array([0.0, 0.05, 0.1, 0.2, 0.5, 1.0])

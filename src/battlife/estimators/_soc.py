@@ -341,7 +341,10 @@ def contradiction(trace: Trace, pack: Pack, span: slice, cell: CellModel) -> str
         return "chemistry_disagrees"
     step_a, step_v = np.diff(current), np.diff(voltage)
     largest = float(np.nanmax(np.abs(step_a), initial=0.0))
-    steps = np.isfinite(step_v) & (np.abs(step_a) > max(0.2 * largest, 1e-6))
+    # At constant current the steps are noise, and say nothing of its sign.
+    load = float(np.nanmax(np.abs(current), initial=0.0))
+    least = max(0.2 * largest, 0.1 * load, 1e-6)
+    steps = np.isfinite(step_v) & (np.abs(step_a) > least)
     if steps.any() and float((step_a[steps] * step_v[steps]).sum()) < 0:
         return "wrong_sign"
     return ""

@@ -29,7 +29,7 @@ ALIGNED_ENDS: Final = 0.02
 """A start may lie beyond full and empty by twice what these repeat to."""
 OVERLAP: Final = 0.7
 """Standard deviation of a component over the distance of two: their sum is flat within
-2 % (Gaussians at distance a with sd 0.7 a)."""
+0.03 % (Gaussians at distance a with sd 0.7 a)."""
 REACH: Final = 2.5
 """Standard deviations around a stated start that the bank spans."""
 LONGEST_S: Final = 60.0
@@ -51,7 +51,7 @@ class Tuning:
     Attributes
     ----------
     floor_v : V, what any voltage is off by for `correlation_s`: relaxation after a
-        load that two RC elements do not follow; records repeat to 3 mV
+        load that two RC elements do not follow; the fits at hand leave 3 mV rms
     polarisation_share : the same as a share of the polarisation
     correlation_s : s, how long such an error lasts
     away_share : standard deviation of hysteresis as a share of its distance from its
@@ -269,6 +269,7 @@ def track(
     ratio = innovation[seen, last] ** 2 / variance[seen, last]
     soc, soc_sd, low, high = bounds
     soc = np.clip(soc, 0.0, 1.0)
+    at_end[0] = np.clip(at_end[0], 0.0, 1.0)
     return Tracked(
         every=every,
         soc=soc,

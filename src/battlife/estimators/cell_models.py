@@ -410,7 +410,7 @@ def esc_cell_model(
         hysteresis_rate=np.clip(numbers["GParam"], 5.0, 250.0),
         capacity_ah=numbers["QParam"],
         efficiency=np.clip(numbers["etaParam"], 0.5, 1.0),
-        doubt_v=(1.0 - ESC_LEVEL) * level,
+        doubt_v=ESC_LEVEL * level,
         r_doubt=np.zeros(level.size),
         range_v=(float(ocv.min()), float(ocv.max())),
     )

@@ -186,6 +186,18 @@ def test_another_cell_is_refused(change, reason):
     assert (found.status, found.reasons) == ("refused", (reason,))
 
 
+def test_noise_on_a_constant_current_is_no_wrong_sign():
+    rng = np.random.default_rng(4)
+    current = np.full(1800, -1.0) + 1e-4 * rng.normal(size=1800)
+    voltage, _ = cells.run(cells.nmc(), current, 0.8, rng)
+    # Noise of the voltage that happens to oppose that of the current.
+    voltage -= 20.0 * (current + 1.0)
+    (found,) = ExtendedFilter(model=cells.model()).estimate(
+        cells.traced(current, voltage), PACK
+    )
+    assert found.status == "ok"
+
+
 def test_another_chemistry_is_refused():
     (found,) = ExtendedFilter(model=cells.model()).estimate(
         cells.drive(), replace(PACK, chemistry="LFP")

@@ -185,6 +185,27 @@ def test_a_second_run_computes_nothing(graded: Path) -> None:
     }
 
 
+def test_what_a_mapping_left_out_is_left_out_when_it_is_read_again(
+    tmp_path: Path,
+) -> None:
+    rows = "".join(f"{t},{-1 if t > 5 else 0},{3.7},{25 + t}\n" for t in range(40))
+    (tmp_path / "log.csv").write_text("clock,Amps (A),Volts (V),Temp (C)\n" + rows)
+    entries = [("clock", "time_s", "s"), ("Amps (A)", "current_a", "A")]
+    entries.append(("Volts (V)", "voltage_v", "V"))
+    (tmp_path / "m.toml").write_text(
+        '[current]\nsign = "charge_positive"\n'
+        + "".join(
+            f'[[column]]\nsource = "{a}"\nquantity = "{b}"\nunit = "{c}"\n'
+            for a, b, c in entries
+        )
+    )
+    done = battlife("grade", "log.csv", "--mapping", "m.toml", "--json", cwd=tmp_path)
+    (row,) = lines(done)
+    assert row["status"] == "graded"
+    (found,) = lines(battlife("verify", row["archive"], "--json", cwd=tmp_path))
+    assert found["recompute"] == "identical", found["findings"]
+
+
 def test_verify(graded: Path, tmp_path: Path) -> None:
     done = battlife("verify", "battlife-archives", "--json", cwd=graded)
     found = lines(done)

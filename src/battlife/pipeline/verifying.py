@@ -30,7 +30,7 @@ from battlife.pipeline.journal_units import units_of
 from battlife.pipeline.journals import READER as JOURNAL
 from battlife.pipeline.rows import SCHEMA, Row, notice_rows
 from battlife.readers import all_readers, read
-from battlife.readers.mapped import MappedReader, parse_mapping
+from battlife.readers.mapped import user_mapping
 from battlife.readers.units import UnitRecord, join
 
 RELATIVE_TOLERANCE = 1e-9
@@ -289,7 +289,7 @@ def _reader_of(source: ArchivedSource, folder: Path) -> Reader:
     if source.reader == DECODED:
         return _decoder(source, folder)
     if source.mapping_toml:
-        return MappedReader(parse_mapping(tomllib.loads(source.mapping_toml)))
+        return user_mapping(tomllib.loads(source.mapping_toml))
     reader = all_readers().get(source.reader)
     if reader is None:
         raise FormatError(f"no reader {source.reader!r} is installed")

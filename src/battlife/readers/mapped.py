@@ -164,10 +164,9 @@ class MappedReader:
     def _workbook(self, path: Path) -> Sequence[Trace]:
         from battlife.readers import sheet_tables, workbooks
 
-        self._headed(path)
+        self._headed()
         sheets = workbooks.sheets(path)
-        given = self._given(path, {})
-        found = sheet_tables.traces(sheets, given, self._score)
+        found = sheet_tables.traces(sheets, self._given(path, {}), self._score)
         if not found:
             raise InputError(
                 "no sheet has a row that names the columns", self._missing_hint()
@@ -177,7 +176,7 @@ class MappedReader:
     def _matlab(self, path: Path) -> Sequence[Trace]:
         from battlife.readers import matlab_tables
 
-        self._headed(path)
+        self._headed()
         found = matlab_tables.traces(path, self._given(path, {}), self._score)
         if not found:
             raise InputError(
@@ -185,7 +184,7 @@ class MappedReader:
             )
         return found
 
-    def _headed(self, path: Path) -> None:
+    def _headed(self) -> None:
         if self.mapping.names:
             raise InputError(
                 "layout.names is for text without a header",
@@ -274,15 +273,18 @@ def load_mapping(path: Path) -> MappedReader:
         raw = tomllib.loads(data.decode("utf-8"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise InputError(f"{path}: not TOML: {error}") from error
-    raw.setdefault("name", "mapping")
     raw.setdefault("description", f"by {path.name}")
-    raw.setdefault("only_these", True)
     if not raw.get("column"):
         raise InputError(f"{path}: no [[column]]", "map at least the time")
     try:
-        return MappedReader(parse_mapping(raw))
+        return user_mapping(raw)
     except InputError as error:
         raise InputError(f"{path}: {error.message}", error.hint) from error
+
+
+def user_mapping(raw: Mapping[str, Any]) -> MappedReader:
+    """Return the reader of a user's mapping, which reads no column but its own."""
+    return MappedReader(parse_mapping({"name": "mapping", "only_these": True, **raw}))
 
 
 def parse_mapping(raw: Mapping[str, Any]) -> TableMapping:

@@ -5,12 +5,14 @@ command line and the chips is replaced.
 """
 
 import json
+import os
 import signal
 import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from itertools import pairwise
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -41,7 +43,11 @@ def typed(
     monkeypatch.setenv("BATTLIFE_HOME", str(tmp_path / "home"))
 
     def typed_words(*words: object) -> Done:
-        code = run([*map(str, words), "--json"])
+        before = signal.getsignal(signal.SIGTERM)
+        try:
+            code = run([*map(str, words), "--json"])
+        finally:
+            signal.signal(signal.SIGTERM, before)
         said = capsys.readouterr()
         return Done(code, [json.loads(row) for row in said.out.splitlines()], said.err)
 
@@ -69,6 +75,15 @@ def rig_file(target: str, *limits: str, period_s: float = 0.2) -> Path:
         f"period_s = {period_s}\n{table}\n"
     )
     return path
+
+
+def recording() -> None:
+    """Wait until a.h5 is being recorded, and then some readings."""
+    end = time.monotonic() + 60
+    while not Path("a.h5.journal").exists():
+        assert time.monotonic() < end
+        time.sleep(0.02)
+    time.sleep(1.0)
 
 
 def test_the_bridge_is_simulated_found_read_and_recorded(typed: Typed) -> None:
@@ -139,7 +154,7 @@ def test_a_recorded_leaf_knows_of_lost_frames(
     file = rig_file(target, "cell_voltage_max_v = 4.5", period_s=1.0)
 
     def load() -> None:
-        time.sleep(1.5)
+        recording()
         rig.command(f"can load {rate // 125} 0 7E0 8")
 
     loading = threading.Thread(target=load)
@@ -166,9 +181,14 @@ def test_unplugged_while_recording(cell_rig: Start, typed: Typed) -> None:
     """The gap is in the record, silence is an alarm, and what came before is kept."""
     rig = cell_rig()
     file = rig_file(f"bridge@{rig.port}", "silence_s = 1.0")
-    threading.Timer(2.5, rig.unplug).start()
+
+    def unplug() -> None:
+        recording()
+        rig.unplug()
+
+    threading.Thread(target=unplug).start()
     made = typed(
-        "record", file, "-o", "a.h5", "--unit", "u1", "--duration", "6", "--plain"
+        "record", file, "-o", "a.h5", "--unit", "u1", "--duration", "4.5", "--plain"
     )
     assert made.code == 6, made.err
     (row,) = made.rows
@@ -187,6 +207,7 @@ def test_plugged_in_again_while_recording(cell_rig: Start, typed: Typed) -> None
     second: list[Any] = []
 
     def swap() -> None:
+        recording()
         first.unplug()
         time.sleep(1.0)
         second.append(cell_rig())
@@ -194,7 +215,7 @@ def test_plugged_in_again_while_recording(cell_rig: Start, typed: Typed) -> None
         name.unlink()
         name.symlink_to(second[0].port)
 
-    threading.Timer(1.5, swap).start()
+    threading.Thread(target=swap).start()
     made = typed(
         "record", file, "-o", "a.h5", "--unit", "u1", "--duration", "7", "--plain"
     )
@@ -215,14 +236,48 @@ def levels(rig: Any) -> list[int]:
 ARM = ("--wake", "--allow-write", "arm")
 
 
+def coil(rig: Any, level: int) -> None:
+    """Wait for the contactor line, however slow the machine."""
+    end = time.monotonic() + 60
+    while not rig.command("contactor").startswith(f"coil={level}"):
+        assert time.monotonic() < end
+        time.sleep(0.02)
+
+
+@contextmanager
+def meanwhile(work: Callable[[], None]) -> Iterator[None]:
+    """Do something beside a recording, then end that as `kill` does."""
+
+    def worked() -> None:
+        work()
+        time.sleep(0.5)  # a reading after it
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    thread = threading.Thread(target=worked)
+    thread.start()
+    yield
+    thread.join()
+
+
 def test_recorded_with_a_closed_contactor(cell_rig: Start, typed: Typed) -> None:
     rig = cell_rig()
     file = rig_file(f"bridge@{rig.port}", "cell_voltage_max_v = 4.3")
-    words = ("record", file, "-o", "a.h5", "--unit", "u1", "--plain", "--duration", "3")
+    words = (
+        "record",
+        file,
+        "-o",
+        "a.h5",
+        "--unit",
+        "u1",
+        "--plain",
+        "--duration",
+        "60",
+    )
     for more in (("--allow-write", "arm"), ("--wake", "--allow-write", "disarm")):
         assert typed(*words, *more).code == 2
     assert rig.command("coil log") == ""
-    made = typed(*words, *ARM)
+    with meanwhile(lambda: coil(rig, 1)):
+        made = typed(*words, *ARM)
     assert made.code == 0, made.err
     state, row = made.rows
     assert state["limits"]["bridge_over_voltage_v"] == 4.2
@@ -238,16 +293,27 @@ def test_opened_by_the_bridge_while_recording(cell_rig: Start, typed: Typed) -> 
     """It is said, it is not armed again, and the recording goes on."""
     rig = cell_rig()
     file = rig_file(f"bridge@{rig.port}", "cell_voltage_max_v = 4.9")
-    words = ("record", file, "-o", "a.h5", "--unit", "u1", "--plain", "--duration", "4")
+    words = (
+        "record",
+        file,
+        "-o",
+        "a.h5",
+        "--unit",
+        "u1",
+        "--plain",
+        "--duration",
+        "60",
+    )
 
     def disturb() -> None:
-        time.sleep(2.0)
+        coil(rig, 1)
+        time.sleep(0.5)
         rig.command("afe cell 0 3 42500")
-        time.sleep(0.3)
+        coil(rig, 0)
         rig.command("afe cell 0 3 36000")
 
-    threading.Thread(target=disturb).start()
-    made = typed(*words, *ARM)
+    with meanwhile(disturb):
+        made = typed(*words, *ARM)
     assert made.code == 6, made.err
     row = made.rows[-1]
     said = "the bridge opened its contactor by itself: over_voltage"
@@ -264,9 +330,26 @@ def test_an_alarm_of_the_rig_opens_it(cell_rig: Start, typed: Typed) -> None:
     """Its limit is closer than that of the bridge; the recording goes on."""
     rig = cell_rig()
     file = rig_file(f"bridge@{rig.port}", "cell_voltage_max_v = 3.9")
-    words = ("record", file, "-o", "a.h5", "--unit", "u1", "--plain", "--duration", "4")
-    threading.Timer(2.0, rig.command, ["afe cell 0 3 39500"]).start()
-    made = typed(*words, *ARM)
+    words = (
+        "record",
+        file,
+        "-o",
+        "a.h5",
+        "--unit",
+        "u1",
+        "--plain",
+        "--duration",
+        "60",
+    )
+
+    def disturb() -> None:
+        coil(rig, 1)
+        time.sleep(0.5)
+        rig.command("afe cell 0 3 39500")
+        coil(rig, 0)
+
+    with meanwhile(disturb):
+        made = typed(*words, *ARM)
     assert made.code == 6, made.err
     row = made.rows[-1]
     assert {alarm["code"] for alarm in row["alarms"]} == {"cell_over_voltage"}
@@ -295,11 +378,7 @@ def test_ctrl_c_ends_a_recording_with_an_open_contactor(
     with subprocess.Popen(
         [sys.executable, "-m", "battlife", *words], stdout=subprocess.PIPE, text=True
     ) as running:
-        end = time.monotonic() + 60
-        while rig.command("contactor") != "coil=1 contact=1":
-            assert time.monotonic() < end
-            assert running.poll() is None
-            time.sleep(0.05)
+        coil(rig, 1)
         running.send_signal(signal.SIGINT)
         running.communicate(timeout=60)
     assert running.returncode == 130

@@ -222,6 +222,8 @@ def _improbability(
     x: Column, y: Column, axes: Column, middle: Column, width: Column
 ) -> Callable[[Column], tuple[float, Column]]:
     """Return the negative logarithm of the posterior of theta, with its gradient."""
+    from scipy.linalg.lapack import dpotrf, dpotri
+
     z = x @ axes
     p = x.shape[1]
 
@@ -236,12 +238,11 @@ def _improbability(
         weights, slopes, along, (smooth, linear, noise) = _split(theta, p)
         k, matern, falling, line, envelope = _kernel(theta, axes, x, x)
         k = k + (noise + JITTER) * np.eye(len(x))
-        try:
-            root = np.linalg.cholesky(k)
-        except np.linalg.LinAlgError:
+        root, failed = dpotrf(k, lower=1)
+        if failed:
             return 1e10, np.zeros_like(theta)
-        inverse = np.linalg.inv(root)
-        inverse = inverse.T @ inverse
+        lower = np.tril(dpotri(root, lower=1)[0])
+        inverse = lower + np.tril(lower, -1).T
         alpha = inverse @ y
         m = 0.5 * (inverse - np.outer(alpha, alpha))
         shaped = m * envelope * linear

@@ -77,6 +77,7 @@ def test_a_new_recording_is_screened_and_others_are_refused_by_name(charges):
     new, cold, late = lines(done)
     assert new["quantity"] == "capacity_mAh"
     assert new["unit_of_value"] == "mAh"
+    assert new["soc_information"] == "none"
     assert abs(new["value"] - 1500) < 30
     assert new["low"] <= 1500 <= new["high"]
     assert cold["reasons"] == ["temperature_outside"]

@@ -126,6 +126,36 @@ def test_a_charge_without_temperature_says_so():
     assert found.conditions["temperature_degc"] is None
 
 
+def test_the_step_at_the_start_is_a_resistance_and_asked_for_it_is_told():
+    soh, ohm = 0.8, 0.05
+    table = only_row(charge_samples.charged(soh, ohm, start=0.1))[2]
+    since = 0.7 + 0.05 * soh * 2 * np.pi * np.cos(2 * np.pi * 0.1)
+    slope = since / (2.0 * soh) * 30.0 / 3600.0
+    truth = ohm + 0.05 / soh + slope
+    assert abs(table.number("charge_start_ohm")[0] - truth) < 0.01 * truth
+    rest = 3.45 + 0.07 + 0.05 * soh * np.sin(0.2 * np.pi)
+    assert abs(table.number("charge_start_v")[0] - rest) < 1e-4
+    wanted = ("charge_ah", "charge_start_ohm")
+    labels = Labels("soh", "group", (), wanted)
+    model, _ = train(charge_samples.lot(), labels, "partial_charge", "test")
+    assert model.attribute("soc_information") == "charges begun as in the lot"
+    assert charge_samples.model().attribute("soc_information") == "none"
+    (found,) = PartialCharge(model).estimate(charge_samples.charged(start=0.1), PACK)
+    assert found.conditions["soc_information"] == "charges begun as in the lot"
+    fuller = charge_samples.charged(ohm=0.0, start=0.31)
+    (other,) = PartialCharge(model).estimate(fuller, PACK)
+    assert other.reasons == ("start_outside",)
+
+
+def test_without_rest_before_a_charge_its_start_says_nothing():
+    trace = charge_samples.charged()
+    columns = {n: c[40:] for n, c in trace.columns.items()}
+    cut = Trace("cell", None, trace.time_s[40:], [0], columns)
+    table = only_row(cut)[2]
+    assert np.isnan(table.number("charge_start_ohm")[0])
+    assert only_row(cut)[1] == ""
+
+
 def test_without_a_model_the_way_to_one_is_told():
     with pytest.raises(EstimateError) as caught:
         PartialCharge().estimate(charge_samples.charged(), Pack("cell"))

@@ -15,13 +15,21 @@ def table(**numbers):
 
 
 LOT = table(temperature_degc=[22.0, 27.0, np.nan], charge_current_a=[1.0, 1.0, 1.0])
-SPANS = conditions_of(LOT, [0, 1, 2])
+SPANS = conditions_of(LOT, [0, 1, 2], ())
 
 
 def test_the_span_of_a_lot_leaves_out_what_is_not_stated():
     assert SPANS["temperature_degc"].tolist() == [22.0, 27.0]
-    assert conditions_of(table(temperature_degc=[np.nan]), [0]) == {}
-    assert conditions_of(table(soh=[1.0]), [0]) == {}
+    assert conditions_of(table(temperature_degc=[np.nan]), [0], ()) == {}
+    assert conditions_of(table(soh=[1.0]), [0], ()) == {}
+
+
+def test_the_start_of_a_charge_counts_only_where_it_is_learned_from():
+    lot = table(charge_start_v=[3.3, 3.5])
+    assert conditions_of(lot, [0, 1], ("charge_ah",)) == {}
+    spans = conditions_of(lot, [0, 1], ("charge_ah", "charge_start_ohm"))
+    assert departure(spans, table(charge_start_v=[3.54]), 0) == ""
+    assert departure(spans, table(charge_start_v=[3.6]), 0) == "start_outside"
 
 
 @pytest.mark.parametrize(

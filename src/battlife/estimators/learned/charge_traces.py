@@ -17,9 +17,9 @@ import numpy as np
 
 from battlife.errors import EstimateError
 from battlife.estimators._scales import current_scale, current_threshold, resolution
-from battlife.estimators.learned.conditions import REFUSED
+from battlife.estimators.learned.conditions import REFUSED, START
 from battlife.kernels.charge import cumulative_charge
-from battlife.kernels.steps import CHARGE, find_steps
+from battlife.kernels.steps import CHARGE, REST, find_steps
 from battlife.model._arrays import Column
 from battlife.model.pack import Pack
 from battlife.model.table import FeatureTable
@@ -38,6 +38,9 @@ STEADY: Final = 0.05
 """Of its median, by which the current may differ: as much as it bends the curve by."""
 STEADY_SHARE: Final = 0.9
 """Of the samples within the window: a ramp at its beginning is no other current."""
+START_S: Final = 30.0
+"""After the last sample of a rest, at which the step of the voltage is taken: long
+enough for loggers that write twice a minute."""
 FEWEST_SAMPLES: Final = 10
 """In the window: with fewer a straight line between samples bends the curve."""
 
@@ -47,7 +50,11 @@ def rows(trace: Trace, pack: Pack) -> FeatureTable:
 
     Columns: `charge_ah` (vector of POINTS, Ah since the lower end of the window, empty
     where a charge cannot be used, for the reason under `refused`), `charge_current_a`,
-    and `start_sample`, `stop_sample`, `cycle`: where it was found.
+    `charge_start_v` (per cell, at rest before) and `charge_start_ohm` (step of the
+    voltage within START_S over the current), NaN where no rest came before, and
+    `start_sample`, `stop_sample`, `cycle`: where it was found. A resistance follows the
+    state of charge that a charge begins at, so it is learned from only where it is
+    asked for.
 
     Raises
     ------
@@ -68,11 +75,13 @@ def rows(trace: Trace, pack: Pack) -> FeatureTable:
     curves: list[Column] = []
     places: list[tuple[int, int, float]] = []
     reasons: list[str] = []
+    starts: list[tuple[float, float]] = []
     for span in trace.segments():
         first, kind = find_steps(current, span.start, span.stop, threshold)
         net = cumulative_charge(trace.time_s, current, span.start, span.stop)
         last = np.append(first[1:], span.stop)
-        for begin, end, what in zip(first, last, kind, strict=True):
+        before = np.concatenate([[CHARGE], kind[:-1]])
+        for begin, end, what, past in zip(first, last, kind, before, strict=True):
             if what != CHARGE:
                 continue
             part = slice(int(begin), int(end))
@@ -82,6 +91,10 @@ def rows(trace: Trace, pack: Pack) -> FeatureTable:
                 curves.append(found.curve)
                 reasons.append(found.reason)
                 places.append((part.start, part.stop, found.current_a))
+                rest, step = np.nan, np.nan
+                if past == REST:
+                    rest, step = _begun(trace.time_s, voltage, part)
+                starts.append((rest / cells, step / found.current_a))
     if not curves:
         low, high = WINDOW_V
         raise EstimateError(
@@ -94,6 +107,8 @@ def rows(trace: Trace, pack: Pack) -> FeatureTable:
     return FeatureTable(
         {
             "charge_current_a": rates,
+            START: np.array([rest for rest, _ in starts]),
+            "charge_start_ohm": np.array([ohm for _, ohm in starts]),
             "start_sample": start,
             "stop_sample": stop,
             "cycle": np.arange(float(len(curves))),
@@ -118,6 +133,17 @@ def charge_curve(
     if found is None or not found.curve.size:
         return np.empty(0), np.empty(0)
     return np.linspace(*WINDOW_V, POINTS), found.curve
+
+
+def _begun(time_s: Column, voltage: Column, charge: slice) -> tuple[float, float]:
+    """Return V at rest before a charge, and V stepped up START_S later, or NaN."""
+    rest, last = charge.start - 1, charge.stop - 1
+    at = time_s[rest] + START_S
+    if time_s[charge.start] > at + 0.1 * START_S or time_s[last] < at:
+        return np.nan, np.nan  # a pause of the logger, or a charge too short
+    part = slice(rest, charge.stop)
+    before = float(voltage[rest])
+    return before, float(np.interp(at, time_s[part], voltage[part])) - before
 
 
 class _Charge(NamedTuple):

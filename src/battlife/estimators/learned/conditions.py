@@ -22,25 +22,45 @@ REFUSED: Final = "refused"
 """Column of texts by which the maker of a row says why it holds no features."""
 TEMPERATURE: Final = "temperature_degc"
 CURRENT: Final = "charge_current_a"
+START: Final = "charge_start_v"
 TOLERANCES: Final[Mapping[str, tuple[float, float]]] = types.MappingProxyType(
-    {TEMPERATURE: (3.0, 0.0), CURRENT: (0.0, 0.05)}
+    {TEMPERATURE: (3.0, 0.0), CURRENT: (0.0, 0.05), START: (0.05, 0.0)}
 )
 """Column to (absolute, relative) room beyond the span of the lot. Rooms are kept within
 3 K, over which the resistance of a used cell changes by a tenth (Leaf modules, 10 and
-25 degC); as much as 5 % of the current changes the drop over it by a twentieth."""
+25 degC); 5 % of the current change the drop over it by a twentieth. Near empty 0.05 V
+at rest are a few percent of the charge. The start of a charge is a condition only for
+what is learned from the start."""
 OUTSIDE: Final[Mapping[str, str]] = types.MappingProxyType(
-    {TEMPERATURE: "temperature_outside", CURRENT: "current_outside"}
+    {
+        TEMPERATURE: "temperature_outside",
+        CURRENT: "current_outside",
+        START: "start_outside",
+    }
 )
 UNKNOWN: Final[Mapping[str, str]] = types.MappingProxyType(
-    {TEMPERATURE: "temperature_unknown", CURRENT: "current_unknown"}
+    {
+        TEMPERATURE: "temperature_unknown",
+        CURRENT: "current_unknown",
+        START: "start_unknown",
+    }
 )
 
 
-def conditions_of(table: FeatureTable, rows: Sequence[int]) -> Mapping[str, Column]:
-    """Return (2,) lowest and highest of each condition that the rows state."""
+def conditions_of(
+    table: FeatureTable, rows: Sequence[int], features: Sequence[str]
+) -> Mapping[str, Column]:
+    """Return (2,) lowest and highest of each condition that the rows state.
+
+    Parameters
+    ----------
+    table, rows : of the lot
+    features : names of the columns learned from
+    """
+    begun = any(name.startswith("charge_start") for name in features)
     found = {}
     for name in TOLERANCES:
-        if name in table.numbers:
+        if name in table.numbers and (name != START or begun):
             values = table.numbers[name][list(rows)]
             values = values[np.isfinite(values)]
             if values.size:

@@ -27,9 +27,10 @@ PLACES: Final = (
 )
 """Columns of a recording's rows that say where, of what and under which conditions they
 are: no features unless they are asked for."""
-SOC_STEMS: Final = ("soc", "charge_since")
-"""A column so named holds what a used unit arrives without: it is a feature only where
-it is asked for, and a model says that it used it."""
+SOC_STEMS: Final = ("soc", "charge_since", "charge_start")
+"""A column so named holds what a used unit arrives without, or what follows the state
+of charge that a charge began at: it is a feature only where it is asked for, and a
+model says that it used it."""
 
 OK: Final = ""
 MISSING: Final = "feature_missing"
@@ -134,7 +135,11 @@ def design_of(table: FeatureTable, wanted: Sequence[str], taken: set[str]) -> De
 
 def soc_information(names: Sequence[str]) -> str:
     """Return what features of these names tell of the state of charge."""
-    return "charge since empty" if any(map(_tells_soc, names)) else "none"
+    telling = [n.lower() for n in names if _tells_soc(n)]
+    if not telling:
+        return "none"
+    begun = all(n.startswith("charge_start") for n in telling)
+    return "charges begun as in the lot" if begun else "charge since empty"
 
 
 def _tells_soc(name: str) -> bool:

@@ -143,7 +143,7 @@ def train(
             partial(_tell, told, kind, place, len(every)),
         )
         arrays |= {f"{at}/{name}": array for name, array in fitted.items()}
-        spans = conditions_of(table, rows.tolist())
+        spans = conditions_of(table, rows.tolist(), design.names)
         arrays |= {f"{at}/conditions/{name}": span for name, span in spans.items()}
         texts[f"{at}/learners"] = see.learners
         texts[f"{at}/units"] = tuple(sorted({unit[r] for r in rows}))

@@ -37,6 +37,9 @@ LONGEST_S: Final = 60.0
 UNMEASURED: Final = 0.5
 """Of the doubt in a resistance at another temperature, what does not follow one factor
 (one element faster, another slower)."""
+UNMEASURED_S: Final = 60.0
+"""How long such an error lasts: between the fast and the slow elements (seconds,
+minutes). Chosen with simulated cells at 5 degC."""
 BEFORE_RATE: Final = 0.5
 """1/h; a cell may have been loaded or charged at that rate right before the record,
 and be relaxing from it."""
@@ -180,6 +183,9 @@ def track(
     r_total = float(np.median(cell.curves[2])) + r_relaxing
     unusual = relaxed_current(time_s, current_a - cell.load_a, 0, n, TUNING.usual_s)
     lasting = cell.lasting_share * r_total * np.abs(unusual)
+    unmeasured = UNMEASURED * cell.r_doubt
+    part = unmeasured**2 / (unmeasured**2 + TUNING.polarisation_share**2)
+    lasts_s = (1.0 - part) * TUNING.correlation_s + part * UNMEASURED_S
     scale_a = float(np.nanmax(np.abs(current_a), initial=0.0))
     settings = np.array(
         [
@@ -188,8 +194,8 @@ def track(
             cell.hysteresis_rate,
             TUNING.decay,
             start.noise_v,
-            float(np.hypot(TUNING.polarisation_share, UNMEASURED * cell.r_doubt)),
-            TUNING.correlation_s,
+            float(np.hypot(TUNING.polarisation_share, unmeasured)),
+            lasts_s,
             TUNING.away_share,
             TUNING.r_walk,
             TUNING.bias_walk * cell.capacity_ah,

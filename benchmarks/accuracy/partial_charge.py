@@ -1,5 +1,7 @@
 """Screening from part of a charge: with relaxation (LSD), from recordings (CALCE)."""
 
+from dataclasses import replace
+
 import numpy as np
 from lots import intervals, judged, rmse
 
@@ -24,6 +26,7 @@ RECORDINGS = (
     "one may not hold of a third."
 )
 NOMINAL_AH = 1.1
+MEASURED = Labels("soh_capacity", "unit")
 LEAST_SOH = 0.6
 BEGUN = (
     "The same with the resistance over the first 30 s of the charge as a feature. It "
@@ -72,13 +75,16 @@ def lsd(shared):
     ]
 
 
-def calce(shared, features, task, protocol):
-    paths = [
-        shared / "calce_cs2" / f"{cell}_timeseries.parquet" for cell in sorted(TARGETS)
-    ]
-    labels = Labels("soh_capacity", "unit", (), features)
+def charges(shared):
+    """Return the charges of both cells beside the capacity that follows each."""
+    folder = shared / "calce_cs2"
+    paths = [folder / f"{cell}_timeseries.parquet" for cell in sorted(TARGETS)]
     options = LoadOptions(nominal_ah=NOMINAL_AH)
-    table = labelled_recordings(paths, labels, "partial_charge", options)
+    return labelled_recordings(paths, MEASURED, "partial_charge", options)
+
+
+def calce(table, features, task, protocol):
+    labels = replace(MEASURED, features=features)
     found, names, simple = judged(table, labels)
     every = np.array(table.label("unit")), table.number("soh_capacity")
     rows = []
@@ -115,10 +121,11 @@ def calce(shared, features, task, protocol):
 
 
 def rows(shared):
+    table = charges(shared)
     task = "charge from 3.85 to 4.10 V"
     begun = ("charge_ah", "charge_start_ohm")
     return [
         *lsd(shared),
-        *calce(shared, (), task, RECORDINGS),
-        *calce(shared, begun, f"{task}, begun empty", BEGUN),
+        *calce(table, (), task, RECORDINGS),
+        *calce(table, begun, f"{task}, begun empty", BEGUN),
     ]

@@ -54,10 +54,13 @@ def draw_values(axis: "Axes", results: Results) -> None:
         color=_LINE,
         ecolor="#9db8cc" if many else _LINE,
     )
-    promised = f", bars {100 * first.coverage:.0f} %" if first.coverage else ""
+    promised = f"\n(bars {100 * first.coverage:.0f} %)" if first.coverage else ""
     axis.set_xlabel("Found in the recording as number")
-    axis.set_ylabel(f"{first.name.replace('_', ' ')} / {unit}{promised}")
-    axis.margins(x=0.1)
+    name = first.name.removesuffix(f"_{unit.lower()}").replace("_", " ")
+    axis.set_ylabel(f"{name} / {unit}{promised}")
+    axis.set_xlim(x.min() - 0.5, x.max() + 0.5)
+    if np.ptp(x) < 6:
+        axis.set_xticks(np.unique(x))
 
 
 def _bound(measurement: Measurement, bound: float | None) -> float:

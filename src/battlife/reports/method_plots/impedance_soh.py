@@ -13,7 +13,8 @@ if TYPE_CHECKING:
 def draw(figure: "Figure", trace: Trace, results: Results) -> None:
     """Draw some spectra, their imaginary part over frequency, and all values."""
     del trace
-    nyquist, bode, values = figure.subplots(1, 3)
+    axes = figure.subplot_mosaic([["nyquist", "nyquist"], ["bode", "values"]])
+    nyquist, bode, values = axes["nyquist"], axes["bode"], axes["values"]
     rows = shown(results)
     largest = max((float(c.columns["z_re_ohm"].max()) for _, c, _ in rows), default=1.0)
     unit, scale = ("mΩ", 1000.0) if largest < 1.0 else ("Ω", 1.0)

@@ -9,7 +9,6 @@ import numpy as np
 from battlife.errors import EstimateError
 from battlife.estimators._cell_fit import (
     OHMIC_KNOTS,
-    Joined,
     Polarisation,
     fit,
     joined,
@@ -26,7 +25,12 @@ from battlife.estimators._cell_model import (
     bare_curve,
     cell_of,
 )
-from battlife.estimators._temperature import unit_temperature
+from battlife.estimators._cell_records import (
+    SOC,
+    CellRecord,
+    cell_record,
+    upper_branch,
+)
 from battlife.model import Column, Pack, Trace
 from battlife.model.learned import Model
 from battlife.model.provenance import Source
@@ -39,15 +43,6 @@ __all__ = [
     "identified",
 ]
 
-SOC: Final = np.linspace(0.0, 1.0, 201)
-"""State of charge of the curves of a model, steps of 0.5 %."""
-SLOW_RATE: Final = 1.0 / 8.0
-"""1/h; an OCV test runs at C/10 or slower."""
-FASTEST: Final = 0.5
-"""1/h; a charge at most so fast shows the upper branch, as its polarisation is then
-known to a few millivolts (R_SHARE of it)."""
-WHOLE: Final = 0.9
-"""Share of the capacity a charge from empty to full puts in."""
 ESC_LEVEL: Final = 0.65
 """Of the hysteresis of an ESC model, what may as well be slow polarisation, which it
 does not have: that of the E2 cell is 44 mV at 25 degC, where a charge and a drive
@@ -85,19 +80,6 @@ class CellFit:
     capacity_ah: float
 
 
-@dataclass(frozen=True, eq=False)
-class _Record:
-    trace: Trace
-    pack: Pack
-    whole: Joined
-    top: int
-    bottom: int
-    capacity_ah: float
-    degc: float | None
-    slow: bool
-    charge: slice | None
-
-
 def calibrate_cell_model(
     units: Sequence[tuple[Trace, Pack]],
     *,
@@ -124,7 +106,7 @@ def calibrate_cell_model(
         No record from full to empty with a changing current; a wrong sign; a gap.
     """
     based = cell_of(base) if base is not None else None
-    records = [_record(trace, pack, based) for trace, pack in units]
+    records = [cell_record(trace, pack, based) for trace, pack in units]
     dynamic = next((r for r in records if not r.slow), None)
     ocv = next((r for r in records if r.slow), None)
     if dynamic is None:
@@ -137,7 +119,7 @@ def calibrate_cell_model(
     share = 1.0 + (dynamic.whole.charge_ah - dynamic.whole.charge_ah[dynamic.top]) / (
         capacity
     )
-    branch = _branch(ocv, records)
+    branch = upper_branch(ocv, records)
     found, gap = _fitted(dynamic, branch, share, capacity)
     cell = _cell(found, gap, dynamic, ocv, branch, capacity, based)
     fits = tuple(_fit_of(r, found) for r in records)
@@ -146,61 +128,7 @@ def calibrate_cell_model(
     return cell.to_model(estimator, sources, software), fits
 
 
-def _record(trace: Trace, pack: Pack, base: CellModel | None) -> _Record:
-    degc = _mean_degc(trace, pack)
-    efficiency = base.at(degc).efficiency if base is not None else 1.0
-    whole = joined(trace, pack.cells_in_series or 1, efficiency)
-    charge = whole.charge_ah
-    if charge.size < 200 or np.ptp(charge) <= 0:
-        raise EstimateError(
-            f"{trace.unit_id}: too short for a cell model",
-            "it takes a record from full to empty",
-            ("too_short",),
-        )
-    # The deepest discharge: what a record does before and after it is not its test.
-    drop = np.maximum.accumulate(charge) - charge
-    bottom = int(drop.argmax())
-    top = int(charge[: bottom + 1].argmax())
-    loaded = np.abs(whole.current_a) > 0.01 * np.abs(whole.current_a).max()
-    rate = float(np.median(np.abs(whole.current_a[loaded]))) / float(np.ptp(charge))
-    slow = rate < SLOW_RATE
-    if slow and charge[-1] > charge[0]:
-        top, bottom = int(charge.argmax()), int(charge.argmin())
-    capacity = float(charge[top] - charge[bottom])
-    # What a record charges beyond its beginning is no part of its discharge.
-    if not slow and capacity < 0.7 * float(np.ptp(charge)):
-        raise EstimateError(
-            f"{trace.unit_id}: does not run from full to empty",
-            "a dynamic test begins with a full cell and ends with an empty one",
-            ("ocv_range_missing",),
-        )
-    return _Record(
-        trace, pack, whole, top, bottom, capacity, degc, slow, _charge(whole, capacity)
-    )
-
-
-def _mean_degc(trace: Trace, pack: Pack) -> float | None:
-    """Return the mean temperature of a record, None if nothing says it."""
-    degc = unit_temperature(trace)
-    if degc is None:
-        degc = trace.columns.get("ambient_temperature_degc")
-    known = degc[np.isfinite(degc)] if degc is not None else np.empty(0)
-    return float(known.mean()) if known.size else pack.test_degc
-
-
-def _charge(whole: Joined, capacity_ah: float) -> slice | None:
-    """Return where a record charges from empty to full without haste, None if never."""
-    charge = whole.charge_ah
-    rise = charge - np.minimum.accumulate(charge)
-    stop = int(rise.argmax())
-    first = int(charge[: stop + 1].argmin())
-    hours = float(whole.time_s[stop] - whole.time_s[first]) / 3600.0
-    if rise[stop] < WHOLE * capacity_ah or rise[stop] > FASTEST * capacity_ah * hours:
-        return None
-    return slice(first, stop + 1)
-
-
-def _fit_of(record: _Record, found: Polarisation) -> CellFit:
+def _fit_of(record: CellRecord, found: Polarisation) -> CellFit:
     return CellFit(
         record.trace.unit_id,
         "ocv" if record.slow else "dynamic",
@@ -212,22 +140,8 @@ def _fit_of(record: _Record, found: Polarisation) -> CellFit:
     )
 
 
-def _branch(
-    ocv: _Record | None, records: Sequence[_Record]
-) -> tuple[Column, Column, Column] | None:
-    """Return (p,) share, V and A of the charge that shows the upper branch, or None.
-
-    An OCV test shows it best, any charge over the whole range that is slow enough
-    does. A slow discharge runs along the branch that a dynamic test shows anyway.
-    """
-    for record in ([ocv] if ocv is not None else []) + list(records):
-        if record.charge is not None:
-            return _along(record.whole, record.charge)
-    return None
-
-
 def _fitted(
-    dynamic: _Record,
+    dynamic: CellRecord,
     branch: tuple[Column, Column, Column] | None,
     share: Column,
     capacity_ah: float,
@@ -255,8 +169,8 @@ def _fitted(
 def _cell(
     found: Polarisation,
     gap: Column,
-    dynamic: _Record,
-    ocv: _Record | None,
+    dynamic: CellRecord,
+    ocv: CellRecord | None,
     branch: tuple[Column, Column, Column] | None,
     capacity_ah: float,
     base: CellModel | None,
@@ -315,17 +229,6 @@ def _misaligned(soc: Column, ocv_v: Column) -> Column:
     ahead = np.interp(soc + ALIGNED, soc, ocv_v)
     behind = np.interp(soc - ALIGNED, soc, ocv_v)
     return np.minimum(0.5 * np.abs(ahead - behind), MISALIGNED_V)
-
-
-def _along(whole: Joined, part: slice) -> tuple[Column, Column, Column]:
-    """Return (p,) share, V and A of a charge from empty to full."""
-    charge = whole.charge_ah[part]
-    volt, current = whole.voltage_v[part], whole.current_a[part]
-    share = (charge - charge[0]) / (charge[-1] - charge[0])
-    rising = np.diff(np.maximum.accumulate(share), prepend=-1.0) > 0
-    good = np.isfinite(volt) & rising
-    at = [np.interp(SOC, share[good], x[good]) for x in (volt, current)]
-    return SOC, at[0], at[1]
 
 
 def _half_gap(found: Polarisation, slow: tuple[Column, Column, Column]) -> Column:

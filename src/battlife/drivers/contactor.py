@@ -257,16 +257,22 @@ def _kept(
 ) -> Opened | None:
     """Keep it closed; return how the bridge opened it, None if it is to be opened."""
     clock = session.clock
-    began_s = heard_s = due_s = clock()
+    began_s = due_s = clock()
     end_s = math.inf if duration_s is None else began_s + duration_s
+    missed_s: float | None = None
     while True:
         try:
             snapshot = session.read()
         except (RigTimeoutError, ProtocolError):
-            if clock() - heard_s > SILENT_S:
+            # Since the first miss, not since the last answer: a reading is rare.
+            missed_s = clock() if missed_s is None else missed_s
+            if clock() - missed_s > SILENT_S:
                 raise
+            if not stop.is_set() and clock() < end_s:
+                session.rest(SLICE_S)
+                continue
         else:
-            heard_s = clock()
+            missed_s = None
             if on_reading is not None:
                 on_reading(snapshot)
             if snapshot.values.get("bridge_state") != "closed":

@@ -1,0 +1,65 @@
+"""What a host that keeps a contactor closed makes of missing and damaged answers."""
+
+import dataclasses
+from collections.abc import Iterable
+from threading import Event
+from typing import Any, cast
+
+import pytest
+
+from battlife.drivers.contactor import Opened, _kept
+from battlife.drivers.session import Session, Snapshot
+from battlife.errors import ProtocolError, RigTimeoutError
+
+CLOSED = Snapshot("", {"bridge_state": "closed"}, {}, (), (), ())
+TRIPPED = dataclasses.replace(
+    CLOSED, values={"bridge_state": "tripped", "fault_codes": ("over_voltage",)}
+)
+MISSED = RigTimeoutError("no answer")
+DAMAGED = ProtocolError("it is no COBS frame")
+
+
+class Scripted:
+    """A session whose readings are written down; each one takes `reading_s`."""
+
+    def __init__(self, script: Iterable[Any], reading_s: float = 0.01) -> None:
+        self._script, self._reading_s, self._now_s = iter(script), reading_s, 50.0
+
+    def clock(self) -> float:
+        return self._now_s
+
+    def rest(self, seconds: float) -> None:
+        self._now_s += seconds
+
+    def read(self) -> Snapshot:
+        self._now_s += self._reading_s
+        item = next(self._script)
+        if isinstance(item, Exception):
+            raise item
+        return cast(Snapshot, item)
+
+
+def kept(session: Scripted, period_s: float, duration_s: float | None = None) -> Any:
+    return _kept(cast(Session, session), Event(), duration_s, period_s, None)
+
+
+@pytest.mark.parametrize("period_s", [0.2, 1.0, 10.0])
+@pytest.mark.parametrize("miss", [MISSED, DAMAGED])
+def test_one_miss_opens_nothing_however_rare_the_readings(
+    miss: Exception, period_s: float
+) -> None:
+    session = Scripted([CLOSED, miss, CLOSED, miss, miss, CLOSED, TRIPPED])
+    assert kept(session, period_s) == Opened(True, ("over_voltage",))
+
+
+@pytest.mark.parametrize("period_s", [0.2, 1.0, 10.0])
+def test_a_second_without_an_answer_ends_it(period_s: float) -> None:
+    session = Scripted([CLOSED, *[MISSED] * 100], reading_s=0.25)
+    with pytest.raises(RigTimeoutError):
+        kept(session, period_s)
+    assert session.clock() - 50.0 < period_s + 2.0
+
+
+def test_the_duration_ends_it_between_two_misses() -> None:
+    session = Scripted([CLOSED, *[MISSED] * 100], reading_s=0.25)
+    assert kept(session, 1.0, duration_s=1.6) is None

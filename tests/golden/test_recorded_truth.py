@@ -4,16 +4,17 @@ import csv
 
 import numpy as np
 
-from battlife.pipeline.screening import _labelled_recordings
+from battlife.estimators.learned.training import Labels
+from battlife.pipeline.screening import labelled_recordings
 from battlife.pipeline.sources import LoadOptions
 from support import shared
 
 
 def test_each_charge_of_a_cell_has_the_capacity_of_the_discharge_after_it():
     folder = shared("calce_cs2")
-    table = _labelled_recordings(
+    table = labelled_recordings(
         [folder / "CS2_35_timeseries.parquet"],
-        "soh_capacity",
+        Labels("soh_capacity", "unit"),
         "partial_charge",
         LoadOptions(nominal_ah=1.1),
     )

@@ -20,12 +20,19 @@ POINTS: Final = 4000
 def draw(figure: "Figure", trace: Trace, results: Results) -> None:
     """Draw state of charge, current and residual over time, segment by segment."""
     soc, current, residual = figure.subplots(3, 1, sharex=True, height_ratios=[2, 1, 1])
-    label = True
+    label, moved = True, False
+    end = -np.inf
     for estimate, curves in results:
+        span = slice(estimate.start_sample, estimate.stop_sample)
+        time = trace.time_s[span]
+        # A clock that starts again would draw two segments over one another.
+        shift = max(end - float(time[0]), 0.0) if end > -np.inf else 0.0
+        moved = moved or shift > 0.0
+        end = float(time[-1]) + shift
         for curve in curves:
             every = max(1, len(curve) // POINTS)
             column = {n: c[::every] for n, c in curve.columns.items()}
-            hours = column["time_s"] / 3600.0
+            hours = (column["time_s"] + shift) / 3600.0
             coverage = estimate.options.get("coverage")
             held = f"{100 * coverage:.0f} %" if isinstance(coverage, float) else ""
             soc.fill_between(
@@ -46,9 +53,8 @@ def draw(figure: "Figure", trace: Trace, results: Results) -> None:
             )
             residual.plot(hours, 1000.0 * column["residual_v"], color=_LINE, lw=0.4)
             label = False
-        span = slice(estimate.start_sample, estimate.stop_sample)
         every = max(1, (span.stop - span.start) // POINTS)
-        hours = trace.time_s[span][::every] / 3600.0
+        hours = (time[::every] + shift) / 3600.0
         current.plot(
             hours, trace.column("current_a")[span][::every], color=_GREY, lw=0.5
         )
@@ -69,4 +75,4 @@ def draw(figure: "Figure", trace: Trace, results: Results) -> None:
         # The first samples of an unknown start would flatten all the rest.
         reach = 1000.0 * float(np.quantile(np.abs(known), 0.995)) * 1.3 + 1.0
         residual.set_ylim(-reach, reach)
-    residual.set_xlabel("Time / h")
+    residual.set_xlabel("Time / h" + (", segments in a row" if moved else ""))

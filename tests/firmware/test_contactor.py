@@ -97,10 +97,14 @@ def test_ctrl_c_opens_it_and_says_so(start: Start, number: int, code: int) -> No
         [*words, "--allow-write", "arm"], stdout=subprocess.PIPE, text=True
     ) as running:
         end = time.monotonic() + 60
-        while rig.command("contactor") != CLOSED:
-            assert time.monotonic() < end
-            assert running.poll() is None
-            time.sleep(0.05)
+        try:
+            while rig.command("contactor") != CLOSED:
+                assert time.monotonic() < end
+                assert running.poll() is None
+                time.sleep(0.05)
+        except BaseException:
+            running.kill()
+            raise
         running.send_signal(number)
         said, _ = running.communicate(timeout=60)
     assert running.returncode == code
@@ -118,11 +122,13 @@ def test_killed_it_opens_by_itself(start: Start, typed: Typed) -> None:
         [*words, "--allow-write", "arm"], stdout=subprocess.DEVNULL
     ) as running:
         end = time.monotonic() + 60
-        while rig.command("contactor") != CLOSED:
-            assert time.monotonic() < end
-            assert running.poll() is None
-            time.sleep(0.05)
-        running.kill()
+        try:
+            while rig.command("contactor") != CLOSED:
+                assert time.monotonic() < end
+                assert running.poll() is None
+                time.sleep(0.05)
+        finally:
+            running.kill()
     while rig.command("contactor") != OPEN:
         assert time.monotonic() < end
         time.sleep(0.05)

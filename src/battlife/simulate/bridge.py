@@ -66,6 +66,7 @@ class EmulatedBridge:
         self._disturbance = disturbance
         self._unread = b""
         self._request = b""
+        self._shown: dict[str, str] = {}
         self._marked_s: float | None = None
         self._updated_s = -math.inf
         build = _built(board)
@@ -127,16 +128,24 @@ class EmulatedBridge:
         """Put the pack in front of the inputs of the chip models."""
         self._pack.catch_up()
         shown = self._pack.shown()
-        lines = [
-            f"afe cell 0 {i} {min(max(0, round(v * 10_000)), _MAX_CODE)}"
+        inputs = {
+            f"afe cell 0 {i}": f"{min(max(0, round(v * 10_000)), _MAX_CODE)}"
             for i, v in enumerate(shown.cell_voltage_v)
-        ]
+        }
         codes = [2048 + _AMPERE_CODES * shown.current_a]
         codes += [ntc_code(degc) for degc in shown.temperature_degc]
-        lines += [
-            f"analog {i} {min(max(0, round(code)), 4095)}"
+        inputs |= {
+            f"analog {i}": f"{min(max(0, round(code)), 4095)}"
             for i, code in enumerate(codes)
+        }
+        lines = [
+            f"{name} {code}"
+            for name, code in inputs.items()
+            if self._shown.get(name) != code
         ]
+        if not lines:
+            return
+        self._shown = inputs
         assert self._rig.stdin is not None
         try:
             self._rig.stdin.write("\n".join([*lines, ""]))

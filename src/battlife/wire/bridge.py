@@ -106,7 +106,7 @@ IDENTITY: Final = Request(
     gap_s=0.0,
 )
 MEASUREMENT: Final = Request(
-    "measurement", encoded(bl.ASK_MEASUREMENT), timeout_s=0.25, gap_s=0.0
+    "measurement", encoded(bl.ASK_MEASUREMENT), timeout_s=0.5, gap_s=0.0
 )
 ARM: Final = Request("arm", encoded(bl.ASK_ARM), Allow.WRITE, gap_s=0.0)
 DISARM: Final = Request("disarm", encoded(bl.ASK_DISARM), Allow.WRITE, gap_s=0.0)

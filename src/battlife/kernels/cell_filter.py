@@ -168,6 +168,8 @@ def extended_filter(
     last_dt = -1.0
     per = fresh = 0.0
     times = faded = 1.0
+    c = 0
+    due = 1
     for k in range(n):
         at = start + k
         now = current_a[at]
@@ -234,7 +236,8 @@ def extended_filter(
             above = min(place + wide, top)
             jb = int(above)
             high = ocv[jb] + (above - jb) * (ocv[jb + 1] - ocv[jb])
-            h_z = (high - low) * scale / (above - below)
+            # The quotient does not wait for the curve.
+            h_z = (high - low) * (scale / (above - below))
             bend = 0.5 * (high + low) - middle
             r0 = r0s[j] + part * (r0s[j + 1] - r0s[j])
             ohmic = r0 * now + relaxing_v[k]
@@ -242,11 +245,12 @@ def extended_filter(
             innovation = seen - predicted
             pulse = (share * ohmic * ohmic + floor + fading) * surprise
             rest = noise * surprise + 0.5 * bend * bend + times * pulse
-            g_z = zz * h_z + zh + zd + zr * ohmic
-            g_h = zh * h_z + hh + hd + hr * ohmic
-            g_d = zd * h_z + hd + dd + dr * ohmic
-            g_r = zr * h_z + hr + dr + rr * ohmic
-            variance = g_z * h_z + g_h + g_d + g_r * ohmic + rest
+            # What does not need the slope is added first.
+            g_z = zz * h_z + (zh + zd + zr * ohmic)
+            g_h = zh * h_z + (hh + hd + hr * ohmic)
+            g_d = zd * h_z + (hd + dd + dr * ohmic)
+            g_r = zr * h_z + (hr + dr + rr * ohmic)
+            variance = (g_z * h_z + g_r * ohmic) + (g_h + (g_d + rest))
             inverse = 1.0 / variance
             gain = innovation * inverse
             k_z, k_h, k_d = g_z * inverse, g_h * inverse, g_d * inverse
@@ -330,14 +334,16 @@ def extended_filter(
             zr *= keep
             zb *= keep
             zq *= keep
-        if k % every == 0:
-            c = k // every
+        due -= 1
+        if due == 0:
+            due = every
             out[0, c] = z
             out[1, c] = zz
             out[2, c] = innovation
             out[3, c] = variance
             out[4, c] = r
             out[5, c] = loglik
+            c += 1
     out[:, m] = np.array([z, h, d, r, b, q])
     out[:, m + 1] = np.array([zz, hh, dd, rr, bb, qq])
     out[0, m + 2] = loglik

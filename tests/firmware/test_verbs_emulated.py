@@ -31,6 +31,7 @@ class Done(NamedTuple):
     err: str
 
 
+RECORD = ("record", "-o", "a.h5", "--unit", "u1")
 Typed = Callable[..., Done]
 Start = Callable[[], Any]
 
@@ -119,9 +120,7 @@ def test_the_bridge_is_simulated_found_read_and_recorded(typed: Typed) -> None:
         assert len(values["cell_voltage_v"]) == 12
         assert values["voltage_v"] == pytest.approx(sum(values["cell_voltage_v"]))
         file = rig_file(f"bridge@{channel}", "cell_voltage_max_v = 4.5")
-        made = typed(
-            "record", file, "-o", "a.h5", "--unit", "u1", "--duration", "2", "--plain"
-        )
+        made = typed(*RECORD, file, "--duration", "2", "--plain")
         simulated.terminate()
         assert simulated.wait(60) == 0
     assert made.code == 0, made.err
@@ -179,9 +178,7 @@ def test_a_recorded_leaf_knows_of_lost_frames(
     loading = threading.Thread(target=load)
     with on_bus(rig, "leaf", "aze0"):
         loading.start()
-        made = typed(
-            "record", file, "-o", "a.h5", "--unit", "u1", "--duration", "5", "--plain"
-        )
+        made = typed(*RECORD, file, "--duration", "5", "--plain")
         loading.join()
     assert made.code == 0, made.err
     (row,) = made.rows
@@ -208,9 +205,7 @@ def test_unplugged_while_recording(cell_rig: Start, typed: Typed) -> None:
         rig.unplug()
 
     threading.Thread(target=unplug).start()
-    made = typed(
-        "record", file, "-o", "a.h5", "--unit", "u1", "--duration", "4.5", "--plain"
-    )
+    made = typed(*RECORD, file, "--duration", "4.5", "--plain")
     assert made.code == 6, made.err
     (row,) = made.rows
     assert "silence" in {alarm["code"] for alarm in row["alarms"]}
@@ -236,9 +231,7 @@ def test_plugged_in_again_while_recording(cell_rig: Start, typed: Typed) -> None
         name.symlink_to(second[0].port)
 
     threading.Thread(target=swap).start()
-    made = typed(
-        "record", file, "-o", "a.h5", "--unit", "u1", "--duration", "7", "--plain"
-    )
+    made = typed(*RECORD, file, "--duration", "7", "--plain")
     assert made.code == 0, made.err
     assert made.rows[0]["n_lost"] == 0
     with open_archive(Path("a.h5")) as archive:

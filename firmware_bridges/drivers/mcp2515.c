@@ -321,6 +321,11 @@ uint8_t mcp2515_flags(void)
     const uint8_t errors = read_register(EFLG);
     uint8_t flags = 0u;
 
+    /* Asked of an open channel alone: a chip that was reset behind our back (a dip of its
+     * supply) hears nothing until the channel is opened again. */
+    if ((read_register(CANSTAT) & MODE_BITS) == MODE_CONFIGURATION) {
+        flags |= SLCAN_OVERRUN | SLCAN_BUS_ERROR;
+    }
     if ((errors & OVERRUNS) != 0u) {
         modify_register(EFLG, OVERRUNS, 0u);
         flags |= SLCAN_OVERRUN;

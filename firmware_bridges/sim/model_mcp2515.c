@@ -241,6 +241,9 @@ static void mcp_command(chip_t *chip, char *words)
     if (sscanf(words, "crystal %lf", &mhz) == 1) {
         m->crystal_hz = 1e6 * mhz;
         rig_say(chip->rig, "ok");
+    } else if (strcmp(words, "reset") == 0) {
+        reset(m); /* its supply dipped */
+        rig_say(chip->rig, "ok");
     } else if (strcmp(words, "chip") == 0) {
         rig_say(chip->rig, "mode=%u bit_rate=%.0f lost=%u tec=%u rec=%u eflg=%u intf=%u",
                 m->mode, m->node.bit_rate, m->lost, m->tec, m->rec, m->reg[EFLG],

@@ -271,6 +271,24 @@ def test_bus_off_and_back(bridge: Start) -> None:
     assert b.flags() == 0
 
 
+@pytest.mark.parametrize("letter", ["O", "L"])
+def test_a_chip_that_was_reset_is_said_until_it_is_opened_again(
+    bridge: Start, letter: str
+) -> None:
+    b = bridge()
+    assert b.say("S6") == b.say(letter) == b"\r"
+    assert b.flags() == 0
+    b.can("reset")
+    b.can("load 5 1000 123 8")
+    b.rig.run_ms(10)
+    assert b.rig.read() == b""
+    assert b.flags() == b.flags() == OVERRUN | BUS_ERROR
+    b.say("C", 20)
+    b.can("load 0 1000 123 8")
+    assert b.say(letter) == b"\r"
+    assert b.flags() == 0
+
+
 def test_close_waits_for_what_was_taken(bridge: Start) -> None:
     b = bridge(rate=125_000).open("S4")
     b.rig.write(b"t12381122334455667788\r" * 9 + b"C\r")

@@ -17,6 +17,9 @@ QuietOption = Annotated[
     bool, typer.Option("--quiet", "-q", help="No progress and no warnings.")
 ]
 
+_COUNTS = ("_cycle", "_cycles", "_count")
+"""How the names of measurements end that are a number and no fraction."""
+
 
 @contextmanager
 def usage() -> Iterator[None]:
@@ -123,18 +126,23 @@ class Output:
             print(printable(f"hint:  {error.hint}"), file=sys.stderr)
 
 
-def quantity_text(measured: Mapping[str, Any] | None) -> str:
-    """Return a measured object as text: k = 2, or its interval, "–" if missing."""
+def quantity_text(measured: Mapping[str, Any] | None, name: str = "") -> str:
+    """Return a measured object as text: k = 2, or its interval, "–" if missing.
+
+    A `name` that ends as a count does is a number; any other with unit "1" a fraction.
+    """
     from battlife.reports.wording import interval
 
     if measured is None or measured.get("value") is None:
         return "–"
     unit = measured["unit"]
     scale, shown_unit = (100.0, "%") if unit == "1" else (1.0, unit)
+    if unit == "1" and name.endswith(_COUNTS) and not name.endswith("_per_cycle"):
+        scale, shown_unit = 1.0, ""
     bounds = None
     if measured.get("coverage") is not None:
         bounds = measured.get("low"), measured.get("high")
     text = interval(measured["value"], measured.get("uncertainty"), scale, bounds)
     # The unit stands beside the value: "87.1 % (85.0 to 89.2)".
     value, bracket, ends = text.partition(" (")
-    return f"{value} {shown_unit}{bracket}{ends}" if text else "–"
+    return f"{value} {shown_unit}".rstrip() + f"{bracket}{ends}" if text else "–"

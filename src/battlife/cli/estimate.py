@@ -43,7 +43,10 @@ def command(
     ],
     settings: Annotated[
         list[str] | None,
-        typer.Option("--set", help="key=value, an option of the method; repeatable."),
+        typer.Option(
+            "--set",
+            help="key=value, an option of the method; repeatable. An unknown key lists them.",
+        ),
     ] = None,
     format_name: FormatOption = None,
     mapping: MappingOption = None,
@@ -130,9 +133,10 @@ def _draw(
     from battlife.reports.method_plots import METHOD_PLOTS, plot_method
     from battlife.reports.plots import plot_overview
 
-    if method in METHOD_PLOTS:
-        plot_method(method, unit.trace, curves(estimator, unit), target)
-    else:
+    accepted = curves(estimator, unit)
+    if method in METHOD_PLOTS and accepted:
+        plot_method(method, unit.trace, accepted, target)
+    else:  # where all is refused: the record, rather than empty axes
         plot_overview(unit.trace, unit.estimates, target)
 
 
@@ -143,7 +147,7 @@ def _line(row: Mapping[str, Any]) -> str:
         at = f" (largest residuals at {worst} Hz)" if worst else ""
         return f"{where}: refused: {', '.join(row['reasons'])}{at}"
     values = ", ".join(
-        f"{name} {quantity_text(m)}" for name, m in row["measurements"].items()
+        f"{name} {quantity_text(m, name)}" for name, m in row["measurements"].items()
     )
     remarks = f" ({', '.join(row['reasons'])})" if row["reasons"] else ""
     return f"{where}: {values}{remarks}"

@@ -64,3 +64,15 @@ def test_neither_value_nor_uncertainty_is_rounded_away(exponent, relative):
 )
 def test_a_measured_object_has_its_unit_beside_the_value(row, text):
     assert quantity_text(row) == text
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("knee_cycle", "619 (587 to 644)"),
+        ("capacity_fade_per_cycle", "61900 % (58700 to 64400)"),
+    ],
+)
+def test_a_number_of_cycles_is_no_percentage(name, text):
+    row = {"value": 619.0, "unit": "1", "low": 587.0, "high": 644.0, "coverage": 0.9}
+    assert quantity_text(row, name) == text

@@ -45,7 +45,8 @@ def command(
         list[str] | None,
         typer.Option(
             "--set",
-            help="key=value, an option of the method; repeatable. An unknown key lists them.",
+            help="key=value, an option of the method; repeatable; a wrong one lists "
+            "them all.",
         ),
     ] = None,
     format_name: FormatOption = None,

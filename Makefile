@@ -54,6 +54,7 @@ bench:
 SHARED ?= ../shared/data
 accuracy: $(STAMP)
 	$(BIN)/python benchmarks/accuracy $(SHARED) docs/accuracy.md \
+		--kept .benchmarks/accuracy \
 		$(if $(wildcard .benchmarks/bench.json),--bench .benchmarks/bench.json)
 
 clean:

@@ -2,12 +2,18 @@
 
     python benchmarks/accuracy ../shared/data docs/accuracy.md --bench BENCH.json
 
+With ``--kept FOLDER`` the rows of each topic are kept as JSON with the commit they were
+computed at, and topics left out by ``--only`` are taken from there: topics can run side
+by side, and one can be computed again without the others.
+
 Each module of TOPICS has ``rows(shared)``: a list of dicts with the texts or numbers
 task, data, protocol, figure, ours, baseline, target, met, note.
 """
 
 import argparse
+import json
 import platform
+import subprocess
 import sys
 import time
 from importlib import import_module
@@ -53,18 +59,46 @@ def table(rows):
     return lines
 
 
-def topic(name, heading, shared):
-    """Return the lines of one chapter, and its rows."""
-    started = time.monotonic()
-    rows = import_module(name).rows(shared)
+def commit():
+    """Return the commit of the sources, and whether they differ from it."""
+    git = ["git", "describe", "--always", "--abbrev=12", "--dirty"]
+    told = subprocess.run(git, capture_output=True, text=True, check=False)
+    return told.stdout.strip() or "unknown"
+
+
+def rows_of(name, given):
+    """Return the rows of a topic and the commit: computed now, or kept."""
+    kept = given.kept and given.kept / f"{name}.json"
+    if given.only and name not in given.only:
+        if not (kept and kept.exists()):
+            return None
+        told = json.loads(kept.read_text("utf-8"))
+        return told["rows"], told["commit"]
+    started, at = time.monotonic(), commit()
+    rows = import_module(name).rows(given.shared)
     print(f"{name}: {time.monotonic() - started:.0f} s", file=sys.stderr)
-    lines = ["", f"## {heading}", ""]
+    if kept:
+        kept.parent.mkdir(parents=True, exist_ok=True)
+        kept.write_text(
+            json.dumps({"commit": at, "rows": rows}, default=plain), "utf-8"
+        )
+    return rows, at
+
+
+def plain(value):
+    """Return a NumPy scalar as the Python number it is."""
+    return value.item()
+
+
+def chapter(heading, rows, at):
+    """Return the lines of one chapter."""
+    lines = ["", f"## {heading}", "", f"Computed at commit {at}.", ""]
     for protocol in dict.fromkeys(r["protocol"] for r in rows):
         lines += [protocol, ""]
     lines += table(rows)
     notes = list(dict.fromkeys(r["note"] for r in rows if r.get("note")))
     lines += ["", *(f"- {note}" for note in notes)]
-    return lines, rows
+    return lines
 
 
 def main():
@@ -73,6 +107,7 @@ def main():
     parser.add_argument("page", type=Path)
     parser.add_argument("--bench", type=Path)
     parser.add_argument("--only", action="append")
+    parser.add_argument("--kept", type=Path)
     given = parser.parse_args()
     if not given.shared.is_dir():
         parser.error(f"{given.shared}: the measured data are not there")
@@ -89,10 +124,11 @@ def main():
     ]
     missed = []
     for name, heading in TOPICS.items():
-        if given.only and name not in given.only:
+        found = rows_of(name, given)
+        if found is None:
             continue
-        chapter, rows = topic(name, heading, given.shared)
-        lines += chapter
+        rows, at = found
+        lines += chapter(heading, rows, at)
         missed += [r for r in rows if r.get("met") is False]
     if given.bench:
         told, slow = speed.chapter(given.bench)

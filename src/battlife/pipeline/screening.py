@@ -110,8 +110,9 @@ def screen(
     EstimateError
         A recording holds nothing the model could use.
     """
-    if is_table(path, model.text("design/names")):
-        table = read_feature_table(path)
+    table = _table_with_any(path, model.text("design/names"))
+    if table is not None:
+        pass
     elif model.estimator in FEATURISERS:
         table = joined(
             [
@@ -125,6 +126,17 @@ def screen(
     units = table.label(group) if group in table.names else ("",) * len(table)
     for found in apply(model, table):
         yield _row(path, units[found.row], model, found), found
+
+
+def _table_with_any(path: Path, names: Sequence[str]) -> FeatureTable | None:
+    """Return the table in a file; None where it is none, or has none of the columns.
+
+    One column is enough: what else is missing is then said by its name.
+    """
+    if not is_table(path, ()):
+        return None
+    table = read_feature_table(path)
+    return None if set(names).isdisjoint(table.names) else table
 
 
 def model_row(path: Path) -> Row:

@@ -49,7 +49,11 @@ def read_feature_table(path: Path) -> FeatureTable:
         frame = pl.read_parquet(io.BytesIO(content)) if parquet else _csv(content)
     # polars panics with a BaseException of its own on some damaged files.
     except (pl.exceptions.PolarsError, UnicodeDecodeError, OSError) as error:
-        raise InputError(f"{path}: cannot be read as a table: {error}") from error
+        raise InputError(
+            f"{path}: cannot be read as a table: {str(error).splitlines()[0]}",
+            "a table is CSV or Parquet with one header line; a model that learned from "
+            "a table without --estimator reads no recordings",
+        ) from error
     except BaseException as error:
         if type(error).__name__ != "PanicException":
             raise

@@ -78,3 +78,11 @@ def test_damaged_parquet_gives_a_table_or_a_typed_error(tmp_path, seed):
         assert len(read_feature_table(path)) >= 0
     except InputError as error:
         assert error.message
+
+
+def test_a_file_that_is_no_table_says_so_in_one_line_with_a_hint(tmp_path):
+    with pytest.raises(InputError) as failed:
+        read_feature_table(written(tmp_path, "a,b\n1,2,3,4\n"))
+    assert "cannot be read as a table" in failed.value.message
+    assert "\n" not in failed.value.message
+    assert "one header line" in failed.value.hint

@@ -6,11 +6,13 @@ import sys
 
 def main() -> None:
     """Run the command line and exit with the contract's code."""
-    from battlife.cli import run
-
     try:
+        from battlife.cli import run
+
         code = run(sys.argv[1:])
         sys.stdout.flush()
+    except KeyboardInterrupt:  # before there was anything to stop
+        code = 130
     except BrokenPipeError:
         # The reader of our output went away (`battlife … | head`): not an error.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

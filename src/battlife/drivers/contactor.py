@@ -185,14 +185,12 @@ def held_closed(
         if stop.is_set() or not approve(found):
             return None
         _await_hearing(session)
-        closed = False
         try:
             session.ask(ARM)
-            closed = True
             opened = _kept(session, stop, duration_s, period_s, on_reading)
         except BaseException as error:
             told = _is_told_to_open(session)
-            if closed and not told and isinstance(error, HardwareError):
+            if not told and isinstance(error, HardwareError):
                 raise _left_closed(error) from error
             raise
         if opened is not None:
@@ -294,7 +292,7 @@ def _is_told_to_open(session: Session) -> bool:
 
 def _left_closed(error: HardwareError) -> HardwareError:
     return HardwareError(
-        f"{error.message}; its contactor was closed then",
+        f"{error.message}; its contactor may be closed",
         f"without heartbeats the bridge opens it by itself within "
         f"{HOST_SILENT_S:g} s: see that it did",
     )

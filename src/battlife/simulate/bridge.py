@@ -104,10 +104,13 @@ class EmulatedBridge:
             self._show()
         with contextlib.suppress(BlockingIOError):
             self._unread += os.read(self._line, 4096)
-        whole, end, self._unread = self._unread.rpartition(b"\0")
-        if not whole:
+        end = self._unread.rfind(b"\0") + 1
+        if self._unread[:end].endswith(b"\0\0"):
+            end -= 1  # it opens the next frame, and stays with it
+        if end < 2:  # nothing, or what opens a frame alone
             return b""
-        answer = self._disturbance.disturbed(whole + end, now_s)
+        answer = self._disturbance.disturbed(self._unread[:end], now_s)
+        self._unread = self._unread[end:]
         if answer and (
             self._marked_s is None or now_s - self._marked_s >= _MARK_PERIOD_S
         ):

@@ -31,8 +31,8 @@ from battlife.model.learned import Model
 METHOD: Final = "awtls"
 VERSION: Final = "1"
 RELAXED_V: Final = 0.005
-"""Standard deviation of what is left of a load after a rest of minutes; a choice, half
-of the 10 mV that separate a rest of ten minutes from equilibrium where it is slow."""
+"""Standard deviation of what is left of a load after a rest of minutes: a choice, not
+measured on any cell."""
 LEAST_CHANGE: Final = 0.05
 """Changes of the state of charge below this say less than their uncertainty."""
 MOST_SPREAD: Final = 0.2

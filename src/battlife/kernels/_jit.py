@@ -4,6 +4,9 @@ Rules of a kernel: read-only C-contiguous float64 arrays and scalars in, arrays 
 scalars out; NaN says "cannot"; allocates outside loops; never raises for data. No
 ``fastmath`` (it deletes NaN checks), no ``parallel`` (it changes the last bits), and no
 ``np.dot``, ``@`` or ``np.linalg``: write the loops, Numba is loaded without BLAS.
+
+Numba's cache looks at the file of a kernel alone: where a kernel calls a function of
+another file (``_cell_step``, ``solving``), touch the kernel's file when that one changes.
 """
 
 import os

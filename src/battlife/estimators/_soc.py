@@ -1,17 +1,16 @@
 """What the filters of the state of charge share: options, refusals, answers."""
 
-import csv
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
 from importlib import import_module
-from pathlib import Path
 from typing import Any, ClassVar, Final
 
 import numpy as np
 
 from battlife.errors import EstimateError, InputError
 from battlife.estimators._cell_model import CellAt, CellModel, cell_of
+from battlife.estimators._ocv_table import read_ocv
 from battlife.estimators._scales import resolution
 from battlife.estimators._soc_bank import TUNING, Kernel, Start, Tracked, track
 from battlife.estimators._temperature import unit_temperature
@@ -42,6 +41,15 @@ KERNELS: Final = {
 CONTRADICTION: Final = 25.0
 """Mean squared normalised innovation, after widening, from which model and data do not
 describe the same cell: five standard deviations on average."""
+RATED: Final = (0.5, 1.25)
+"""Capacity of the model over the rated one of the unit: a model may be made of a cell
+that has aged to half, and a new cell holds a little more than its rating."""
+CAPACITY_BEYOND: Final = 2.5
+"""Standard deviations between the capacity a filter ends with and what was stated of it
+(`capacity_spread`): further away the record is not of the model's cell, or of one whose
+capacity is less known than was stated."""
+RESISTANCE_BEYOND: Final = 3.0
+"""Times the resistance of the model, or a part of it: a cell is worn out at twice."""
 RULE: Final = (
     "Gaussian sum of filters over state of charge, voltage beside the curve, "
     "resistance, current offset and capacity, each from its own start"
@@ -174,7 +182,8 @@ class SocFilter:
             except EstimateError as error:
                 refused = error.reasons[0] if error.reasons else "no_cell_model"
         if cell_model is not None:
-            refused = refused or contradiction(trace, pack, span, cell_model)
+            rated = self.capacity_ah or float(np.max(cell_model.capacity_ah))
+            refused = refused or contradiction(trace, pack, span, cell_model, rated)
         if refused or cell_model is None:
             return Estimate(**base, status="refused", reasons=(refused,))
         cell, remarks = self._cell(trace, pack, span, cell_model)
@@ -183,6 +192,9 @@ class SocFilter:
             return Estimate(**base, status="refused", reasons=("no_result",))
         if not found.consistency < CONTRADICTION:
             return Estimate(**base, status="refused", reasons=("model_contradicted",))
+        foreign = self._foreign(found)
+        if foreign:
+            return Estimate(**base, status="refused", reasons=(foreign,))
         sensor = Sensor.of(pack.sensor)
         known = sensor.current_known and sensor.voltage_known
         if not known:
@@ -196,6 +208,15 @@ class SocFilter:
             measurements=self._measurements(found, cell, known=known),
             conditions=self._conditions(trace, pack, cell, found),
         )
+
+    def _foreign(self, found: Tracked) -> str:
+        """Return what the filter had to bend beyond belief to follow the record."""
+        r, _, q = found.end[3:].tolist()
+        if abs(q) > CAPACITY_BEYOND * self.capacity_spread:
+            return "capacity_contradicts_model"
+        if not 1.0 / RESISTANCE_BEYOND < 1.0 + r < RESISTANCE_BEYOND:
+            return "resistance_contradicts_model"
+        return ""
 
     def _options(self) -> dict[str, Scalar]:
         return {
@@ -326,8 +347,17 @@ def _kernel(method: str) -> Kernel:
     return chosen
 
 
-def contradiction(trace: Trace, pack: Pack, span: slice, cell: CellModel) -> str:
-    """Return why a record cannot be of the model's cell, "" if it can."""
+def contradiction(
+    trace: Trace,
+    pack: Pack,
+    span: slice,
+    cell: CellModel,
+    capacity_ah: float | None,
+) -> str:
+    """Return why a record cannot be of the model's cell, "" if it can.
+
+    `capacity_ah` is that of the model; None where it is an open-circuit curve alone.
+    """
     series = pack.cells_in_series or 1
     voltage = trace.column("voltage_v")[span] / series
     current = trace.column("current_a")[span]
@@ -339,6 +369,10 @@ def contradiction(trace: Trace, pack: Pack, span: slice, cell: CellModel) -> str
     declared = pack.chemistry.strip().upper()
     if declared and cell.chemistry and declared != cell.chemistry.strip().upper():
         return "chemistry_disagrees"
+    low_share, high_share = RATED
+    rated = pack.nominal_ah
+    if rated and capacity_ah and not low_share <= capacity_ah / rated <= high_share:
+        return "rating_disagrees"
     step_a, step_v = np.diff(current), np.diff(voltage)
     largest = float(np.nanmax(np.abs(step_a), initial=0.0))
     # At constant current the steps are noise, and say nothing of its sign.
@@ -348,45 +382,6 @@ def contradiction(trace: Trace, pack: Pack, span: slice, cell: CellModel) -> str
     if steps.any() and float((step_a[steps] * step_v[steps]).sum()) < 0:
         return "wrong_sign"
     return ""
-
-
-def read_ocv(path: str) -> tuple[Column, Column]:
-    """Return (soc, V) of a CSV table with the columns soc and ocv_v (or voltage).
-
-    Raises
-    ------
-    InputError
-        It cannot be read, lacks a column, or is not an increasing curve of a cell.
-    """
-    try:
-        with Path(path).open(encoding="utf-8-sig", newline="") as stream:
-            rows = list(csv.reader(stream))
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise InputError(f"{path}: cannot be read: {error}") from error
-    header = [c.strip().lower() for c in rows[0]] if rows else []
-    places = [
-        next((k for k, c in enumerate(header) if c.startswith(names)), -1)
-        for names in (("soc",), ("ocv", "voltage"))
-    ]
-    if min(places) < 0:
-        raise InputError(
-            f"{path}: needs the columns soc and ocv_v, has {', '.join(header)}",
-            "soc is a fraction, ocv_v the open-circuit voltage of one cell",
-        )
-    try:
-        values = np.array([[float(r[k]) for k in places] for r in rows[1:] if r])
-    except (ValueError, IndexError) as error:
-        raise InputError(f"{path}: a line is not two numbers: {error}") from error
-    if len(values) < 5 or not np.isfinite(values).all():
-        raise InputError(f"{path}: fewer than five points, or one is no number")
-    soc, volt = values[np.argsort(values[:, 0], kind="stable")].T
-    soc, first = np.unique(soc, return_index=True)
-    if soc[0] < -0.05 or soc[-1] > 1.05 or np.ptp(soc) < 0.8:
-        raise InputError(
-            f"{path}: soc runs from {soc[0]:g} to {soc[-1]:g}",
-            "a fraction from about 0 to about 1, not percent",
-        )
-    return soc, volt[first]
 
 
 def _rms(values: Column) -> float:

@@ -20,8 +20,9 @@ import numpy as np
 
 from battlife.errors import EstimateError, InputError
 from battlife.estimators._cell_model import CellModel, bare_curve, cell_of
+from battlife.estimators._ocv_table import read_ocv
 from battlife.estimators._scales import current_threshold, resolution
-from battlife.estimators._soc import contradiction, read_ocv
+from battlife.estimators._soc import RATED, contradiction
 from battlife.estimators._temperature import unit_temperature
 from battlife.estimators._uncertainty import SECONDS_PER_HOUR, Sensor, root_sum
 from battlife.model import Column, Estimate, Measurement, Pack, Trace, trace_sha256
@@ -140,7 +141,8 @@ class TotalCapacity:
 
         if trace.provenance.suspect:
             return answer("refused", ("suspect_source",))
-        why = contradiction(trace, pack, span, cell)
+        made_at = float(np.max(cell.capacity_ah)) if self.model else None
+        why = contradiction(trace, pack, span, cell, made_at)
         if why:
             return answer("refused", (why,))
         degc = _temperature(trace, pack, span, self.temperature_degc)
@@ -158,6 +160,9 @@ class TotalCapacity:
             return answer("refused", ("wrong_sign" if wrong else "no_result",))
         if not spread < MOST_SPREAD * capacity:
             return answer("refused", ("soc_change_too_small",))
+        low, high = RATED  # of the cell the curve was taken from, as of a rating
+        if made_at and not low <= capacity / made_at <= high:
+            return answer("refused", ("capacity_contradicts_model",))
         remarks: tuple[str, ...] = () if degc is not None else ("temperature_unknown",)
         known = Sensor.of(pack.sensor)
         known_both = known.current_known and known.voltage_known

@@ -6,7 +6,7 @@ scalars out; NaN says "cannot"; allocates outside loops; never raises for data. 
 ``np.dot``, ``@`` or ``np.linalg``: write the loops, Numba is loaded without BLAS.
 
 Numba's cache looks at the file of a kernel alone: where a kernel calls a function of
-another file (``_cell_step``, ``solving``), touch the kernel's file when that one changes.
+another file (``_cell_step``, ``solving``), touch the kernel's file when that changes.
 """
 
 import os

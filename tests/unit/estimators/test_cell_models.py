@@ -243,6 +243,17 @@ def test_capacity_from_rests(capacity):
     assert found.conditions["pairs"] == 4
 
 
+def test_a_capacity_that_is_not_of_the_models_cell_is_refused():
+    rng = np.random.default_rng(6)
+    rest, part = np.zeros(900), np.full(400, -1.0)
+    current = np.concatenate([rest, *([part, rest] * 4)])
+    voltage, _ = cells.run(cells.nmc(), current, 0.95, rng, capacity=0.3)
+    (found,) = TotalCapacity(model=cells.model()).estimate(
+        cells.traced(current, voltage), PACK
+    )
+    assert found.reasons == ("capacity_contradicts_model",)
+
+
 def test_rests_on_a_plateau_are_no_capacity():
     rng = np.random.default_rng(6)
     current = np.concatenate([np.zeros(900), np.full(800, -1.0), np.zeros(900)])

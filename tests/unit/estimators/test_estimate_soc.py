@@ -8,7 +8,7 @@ import pytest
 import filter_samples as cells
 from battlife.errors import EstimateError, InputError
 from battlife.estimators import build
-from battlife.estimators._soc import read_ocv
+from battlife.estimators._ocv_table import read_ocv
 from battlife.estimators.soc_ekf import ExtendedFilter
 from battlife.estimators.soc_spkf import SigmaPointFilter
 from battlife.model import Pack
@@ -196,6 +196,56 @@ def test_noise_on_a_constant_current_is_no_wrong_sign():
         cells.traced(current, voltage), PACK
     )
     assert found.status == "ok"
+
+
+@pytest.mark.parametrize(
+    ("nominal_ah", "reasons"),
+    [
+        (0.5, ("rating_disagrees",)),
+        (1.5, ("rating_disagrees",)),
+        (1.9, ()),
+        (3.5, ()),
+        (33.0, ("rating_disagrees",)),
+    ],
+)
+def test_a_declared_rating_far_from_the_models_is_refused(nominal_ah, reasons):
+    (found,) = ExtendedFilter(model=cells.model()).estimate(
+        cells.drive(), replace(PACK, nominal_ah=nominal_ah)
+    )
+    assert found.reasons == reasons
+
+
+@pytest.mark.parametrize("method", [ExtendedFilter, SigmaPointFilter])
+@pytest.mark.parametrize(
+    ("change", "scale", "reason"),
+    [
+        ({"capacity": 0.5}, 1.0, "capacity_contradicts_model"),
+        ({"capacity": 0.8}, 1.0, "capacity_contradicts_model"),
+        ({"resistance": 4.0}, 0.4, "resistance_contradicts_model"),
+    ],
+)
+def test_a_cell_the_model_must_be_bent_for_is_refused(method, change, scale, reason):
+    rng = np.random.default_rng(9)
+    current = scale * cells.load(rng, 5000, -0.6)
+    voltage, soc = cells.run(cells.nmc(), current, 0.9, rng, **change)
+    stop = int(np.argmax(soc < 0.05)) or soc.size
+    (found,) = method(model=cells.model()).estimate(
+        cells.traced(current[:stop], voltage[:stop]), PACK
+    )
+    assert (found.status, found.reasons) == ("refused", (reason,))
+
+
+def test_a_worn_cell_is_followed_where_its_capacity_is_said_to_be_uncertain():
+    rng = np.random.default_rng(9)
+    current = cells.load(rng, 3000, -0.6)
+    voltage, soc = cells.run(cells.nmc(), current, 0.9, rng, capacity=0.75)
+    stop = int(np.argmax(soc < 0.05)) or soc.size
+    (found,) = ExtendedFilter(model=cells.model(), capacity_spread=0.2).estimate(
+        cells.traced(current[:stop], voltage[:stop]), PACK
+    )
+    assert found.status == "ok", found.reasons
+    capacity = found.measurements["total_capacity_ah"]
+    assert abs(capacity.value - 1.5) < 3 * capacity.uncertainty
 
 
 def test_another_chemistry_is_refused():

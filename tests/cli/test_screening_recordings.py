@@ -84,6 +84,33 @@ def test_a_new_recording_is_screened_and_others_are_refused_by_name(charges):
     assert late["reasons"] == ["charge_began_late"]
 
 
+def test_another_rated_capacity_than_the_labels_declare_is_refused(charges):
+    text = (charges / "labels.csv").read_text().split("\n")
+    rated = [text[0] + ",nominal_Ah", *(line + ",2.0" for line in text[1:] if line)]
+    (charges / "rated.csv").write_text("\n".join(rated) + "\n")
+    names = sorted(p.name for p in charges.glob("c*-*.csv"))
+    done = battlife(
+        *["calibrate", *names, "rated.csv", "--estimator", "partial_charge"],
+        *["--truth", "capacity_mAh", "--group", "cell_id", "-o", "rated.h5"],
+        cwd=charges,
+    )
+    assert done.returncode == 0, done.stderr
+    use = ["--model", "rated.h5", "--json"]
+    for more, status, reasons in (
+        ([], "ok", None),
+        (["--nominal-ah", "2.03"], "ok", None),
+        (["--nominal-ah", "4"], "refused", ["rating_disagrees"]),
+    ):
+        (row,) = lines(battlife("screen", "new.csv", *use, *more, cwd=charges))
+        assert row["status"] == status
+        assert reasons in (None, row["reasons"])
+        verb = ["estimate", "new.csv", "--method", "partial_charge"]
+        (row,) = lines(battlife(*verb, *use, *more, cwd=charges))
+        assert row["status"] == status
+        assert bool(row["measurements"]) == (status == "ok")
+        assert reasons in (None, row["reasons"])
+
+
 def test_one_estimate_is_in_ah_with_its_conditions_and_a_picture(charges):
     done = battlife(
         *["estimate", "new.csv", "--method", "partial_charge", "--model", "m.h5"],

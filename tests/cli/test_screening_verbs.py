@@ -115,6 +115,55 @@ def test_what_is_missing_is_said_and_other_rows_are_answered(lot):
     assert rows[1]["reasons"] == ["feature_missing"]
 
 
+@pytest.mark.parametrize("empty", ["", "nan"])
+def test_a_column_without_one_number_refuses_every_row_by_name(lot, empty):
+    head, *rows = (line.split(",") for line in (lot / "rest.csv").read_text().split())
+    text = [",".join([*row[:4], empty, *row[5:]]) for row in rows[:5]]
+    (lot / "blank.csv").write_text("\n".join([",".join(head), *text]) + "\n")
+    done = battlife("screen", "blank.csv", "--model", "m.h5", "--json", cwd=lot)
+    assert done.returncode == 0, done.stderr
+    assert [r["reasons"] for r in lines(done)] == [["feature_missing"]] * 5
+
+
+def rated(path: Path, source: Path, ah: dict[str, str]) -> Path:
+    """Write a table again with the rated capacity of each kind beside its rows."""
+    head, *rows = source.read_text().split()
+    text = [f"{head},nominal_Ah", *(f"{row},{ah[row[0]]}" for row in rows)]
+    path.write_text("\n".join(text) + "\n")
+    return path
+
+
+def test_another_rated_capacity_is_refused_by_kind(lot):
+    rated(lot / "rated.csv", lot / "lot.csv", {"A": "10", "B": "25"})
+    arguments = ["--truth", "soh", "--group", "unit", "--by", "kind"]
+    done = battlife(
+        *["calibrate", "rated.csv", *arguments, "--features", "R*", "-o", "r.h5"],
+        cwd=lot,
+    )
+    assert done.returncode == 0, done.stderr
+
+    def reasons(ah: dict[str, str], *others: str, model: str = "r.h5") -> dict:
+        rated(lot / "said.csv", lot / "rest.csv", ah)
+        done = battlife(
+            *["screen", "said.csv", "--model", model, "--json", *others], cwd=lot
+        )
+        assert done.returncode == 0, done.stderr
+        found: dict[str, list] = {"A": [], "B": []}
+        for row in lines(done):
+            found[row["unit"][0]].append(row["reasons"])
+        return {k: sum(r == ["rating_disagrees"] for r in v) for k, v in found.items()}
+
+    every = UNITS * ROWS
+    assert reasons({"A": "10", "B": "25"}) == {"A": 0, "B": 0}
+    assert reasons({"A": "25", "B": "25"}) == {"A": every, "B": 0}
+    assert reasons({"A": "", "B": "10"}) == {"A": 0, "B": every}
+    # What is given on the command line goes before the column.
+    given = reasons({"A": "10", "B": "10"}, "--nominal-ah", "25")
+    assert given == {"A": every, "B": 0}
+    # A lot of which no rating was stated takes any.
+    assert reasons({"A": "10", "B": "3"}, model="m.h5") == {"A": 0, "B": 0}
+
+
 @pytest.mark.parametrize(
     ("arguments", "code", "word"),
     [

@@ -11,6 +11,7 @@ from battlife.archive.model_file import read_model
 from battlife.errors import EstimateError, InputError
 from battlife.estimators import build
 from battlife.estimators.learned.applying import Screened, apply
+from battlife.estimators.learned.conditions import RATING, declared_ah, with_rating
 from battlife.estimators.learned.estimating import described
 from battlife.estimators.learned.tracing import FEATURISERS, features_of
 from battlife.estimators.learned.training import (
@@ -77,6 +78,7 @@ def calibrate_lot(
     tables = [p for p in paths if is_table(p, needed)]
     if len(tables) == len(paths):
         table = joined([read_feature_table(p) for p in paths])
+        table = with_rating(table, options.nominal_ah)
     else:
         if estimator == TABLE:
             # Say which column is missing rather than how to read a recording.
@@ -112,7 +114,7 @@ def screen(
     """
     table = _table_with_any(path, model.text("design/names"))
     if table is not None:
-        pass
+        table = with_rating(table, options.nominal_ah)
     elif model.estimator in FEATURISERS:
         table = joined(
             [
@@ -121,7 +123,7 @@ def screen(
             ]
         )
     else:
-        table = read_feature_table(path)
+        table = with_rating(read_feature_table(path), options.nominal_ah)
     group = str(model.attribute("group"))
     units = table.label(group) if group in table.names else ("",) * len(table)
     for found in apply(model, table):
@@ -294,9 +296,12 @@ def _beside(
             texts.setdefault(name, ("",) * n)
         elif name in line[0].names:
             texts[name] = (line[0].label(name)[line[1]],) * n
-    return replace(
-        table, numbers={**table.numbers, labels.truth: np.full(n, value)}, texts=texts
-    )
+    numbers = {**table.numbers, labels.truth: np.full(n, value)}
+    rated = declared_ah(table)
+    if line is not None:
+        written = float(declared_ah(line[0])[line[1]])
+        rated = np.where(np.isnan(rated), written, rated)
+    return replace(table, numbers={**numbers, RATING: rated}, texts=texts)
 
 
 def _measured(unit: Unit, truth: str, table: FeatureTable) -> Column:

@@ -7,7 +7,13 @@ from typing import Final
 import numpy as np
 
 from battlife.errors import InputError
-from battlife.estimators.learned.conditions import REFUSED, departure, unstated
+from battlife.estimators.learned.conditions import (
+    REFUSED,
+    declared_ah,
+    departure,
+    rating_departure,
+    unstated,
+)
 from battlife.estimators.learned.featurisers import featuriser
 from battlife.estimators.learned.parts import Answer, answer
 from battlife.estimators.learned.scaling import below
@@ -79,10 +85,13 @@ def apply(model: Model, table: FeatureTable) -> tuple[Screened, ...]:
     found: list[Screened | None] = [None] * len(table)
     stated = table.texts.get(REFUSED, ("",) * len(table))
     spans = {part: below(learned_arrays(model, part), "conditions") for part in parts}
+    ratings = {part: learned_arrays(model, part).get("ratings") for part in parts}
+    rated = declared_ah(table)
     for row, reason in enumerate(reasons):
         why = stated[row] if reason else ""
         why = why or reason or ("" if declared[row] in parts else UNKNOWN_TYPE)
         why = why or _disagreement(model, declared[row], table, row)
+        why = why or rating_departure(ratings[declared[row]], float(rated[row]))
         why = why or departure(spans[declared[row]], table, row)
         if why:
             found[row] = _refused(row, why)

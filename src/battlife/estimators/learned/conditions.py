@@ -2,7 +2,8 @@
 
 A cell that is cold or charged faster looks older than it is, and its features may stay
 among those of the lot. So the span of the conditions is kept with what was learned, and
-a row from beyond it is refused by the name of the condition.
+a row from beyond it is refused by the name of the condition. A unit of another rated
+capacity is another type of unit, however alike its features are.
 
 References
 ----------
@@ -11,10 +12,12 @@ Waldmann et al., J. Power Sources 262 (2014) 129 (temperature and ageing).
 
 import types
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Final
 
 import numpy as np
 
+from battlife.errors import InputError
 from battlife.model._arrays import Column
 from battlife.model.table import FeatureTable
 
@@ -45,6 +48,74 @@ UNKNOWN: Final[Mapping[str, str]] = types.MappingProxyType(
         START: "start_unknown",
     }
 )
+RATING: Final = "nominal_ah"
+RATINGS: Final[Mapping[str, float]] = types.MappingProxyType(
+    {
+        RATING: 1.0,
+        "nominal_capacity_ah": 1.0,
+        "rated_ah": 1.0,
+        "rated_capacity_ah": 1.0,
+        "nominal_mah": 1e-3,
+        "nominal_capacity_mah": 1e-3,
+        "rated_mah": 1e-3,
+        "rated_capacity_mah": 1e-3,
+    }
+)
+"""Columns that declare the rated capacity, in lower case, and the factor to Ah. What
+stands first here goes before the others."""
+SAME_RATING: Final = 0.02
+"""A rating that differs by more is of another type of unit. A rounded rating (33 for
+33.1 Ah) differs by less. A state of health is a share of the rating: one of another
+reference is wrong by as much as the ratings differ, and 2 % is what a good lot leaves
+uncertain anyway."""
+OTHER_RATING: Final = "rating_disagrees"
+
+
+def declared_ah(table: FeatureTable) -> Column:
+    """Return (n,) rated capacity in Ah that each row declares, NaN where none."""
+    found = np.full(len(table), np.nan)
+    # A name in lower case alone goes before the same one written otherwise.
+    columns = {n.casefold(): n for n in table.numbers} | {n: n for n in table.numbers}
+    for name, factor in RATINGS.items():
+        if name in columns:
+            values = factor * table.numbers[columns[name]]
+            found = np.where(np.isnan(found) & (values > 0), values, found)
+    return np.where(np.isfinite(found), found, np.nan)
+
+
+def with_rating(table: FeatureTable, nominal_ah: float | None) -> FeatureTable:
+    """Return a table of which every row declares this rated capacity in Ah.
+
+    None leaves it as it is: a rating that was given goes before any column.
+
+    Raises
+    ------
+    InputError
+        A rated capacity that is not a positive number.
+    """
+    if nominal_ah is None:
+        return table
+    if not 0 < nominal_ah < float("inf"):
+        raise InputError(f"nominal capacity must be positive, not {nominal_ah}")
+    stated = np.full(len(table), float(nominal_ah))
+    return replace(table, numbers={**table.numbers, RATING: stated})
+
+
+def ratings_of(table: FeatureTable, rows: Sequence[int]) -> Column:
+    """Return (k,) the rated capacities in Ah that rows declare, rising; may be none."""
+    values = declared_ah(table)[list(rows)]
+    return np.unique(values[np.isfinite(values)])
+
+
+def rating_departure(ratings: Column | None, declared: float) -> str:
+    """Return the reason to refuse a unit of this rated capacity in Ah, "" for none.
+
+    Where the lot or the unit (NaN) has no rating, nothing can disagree.
+    """
+    if ratings is None or not ratings.size or np.isnan(declared):
+        return ""
+    nearest = float(np.abs(declared / ratings - 1.0).min())
+    return OTHER_RATING if nearest > SAME_RATING + 1e-9 else ""
 
 
 def conditions_of(

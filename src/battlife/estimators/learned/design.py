@@ -13,7 +13,7 @@ from typing import Final
 import numpy as np
 
 from battlife.errors import InputError
-from battlife.estimators.learned.conditions import TOLERANCES
+from battlife.estimators.learned.conditions import RATINGS, TOLERANCES
 from battlife.model._arrays import Column
 from battlife.model.table import FeatureTable
 
@@ -22,8 +22,9 @@ SHORTEST_SHARE: Final = 0.02
 by a sample or two, and one broken vector must not shorten all others."""
 
 PLACES: Final = (
-    *("start_sample", "stop_sample", "cycle", "nominal_ah", "pulse_s"),
+    *("start_sample", "stop_sample", "cycle", "pulse_s"),
     *TOLERANCES,
+    *RATINGS,
 )
 """Columns of a recording's rows that say where, of what and under which conditions they
 are: no features unless they are asked for."""
@@ -32,6 +33,8 @@ SOC_STEMS: Final = ("soc", "charge_since", "charge_start")
 of charge that a charge began at: it is a feature only where it is asked for, and a
 model says that it used it."""
 
+BLANK: Final = frozenset({"", "nan", "na", "n/a", "null", "none", "-"})
+"""Texts, in lower case, that stand for a missing number."""
 OK: Final = ""
 MISSING: Final = "feature_missing"
 TOO_SHORT: Final = "vector_too_short"
@@ -61,13 +64,17 @@ class Design:
         Raises
         ------
         InputError
-            The table lacks a column, or has it as another kind.
+            The table lacks a column, or has it as another kind. A column that is there
+            and holds nothing is missing in every row.
         """
         n = len(table)
         features = np.full((n, self.width), np.nan)
         short = np.zeros(n, dtype=bool)
         at = 0
         for name, length in zip(self.names, self.lengths, strict=True):
+            if _holds_nothing(table, name):
+                at += length or 1
+                continue
             if not length:
                 features[:, at] = table.number(name)
                 at += 1
@@ -126,7 +133,7 @@ def design_of(table: FeatureTable, wanted: Sequence[str], taken: set[str]) -> De
         names = [
             n
             for n in usable
-            if n not in taken and n not in PLACES and not _tells_soc(n)
+            if n not in taken and n.casefold() not in PLACES and not _tells_soc(n)
         ]
     if not names:
         raise InputError("the table has no features", "name them with --features")
@@ -153,6 +160,16 @@ def _length(table: FeatureTable, name: str) -> int:
     if not lengths.size:
         raise InputError(f"column {name!r}: every vector is empty")
     return int(lengths[int(SHORTEST_SHARE * lengths.size)])
+
+
+def _holds_nothing(table: FeatureTable, name: str) -> bool:
+    """Say whether a column is there without one value: its kind cannot be told."""
+    if name in table.numbers:
+        return bool(np.isnan(table.numbers[name]).all())
+    if name in table.vectors:
+        return all(np.isnan(v).all() for v in table.vectors[name])
+    texts = table.texts.get(name)
+    return texts is not None and all(t.strip().casefold() in BLANK for t in texts)
 
 
 def _natural(name: str) -> tuple[object, ...]:

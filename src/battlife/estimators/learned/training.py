@@ -14,7 +14,7 @@ from typing import Final, TypeAlias
 import numpy as np
 
 from battlife.errors import EstimateError
-from battlife.estimators.learned.conditions import conditions_of
+from battlife.estimators.learned.conditions import conditions_of, ratings_of
 from battlife.estimators.learned.design import (
     Design,
     design_of,
@@ -145,6 +145,8 @@ def train(
         arrays |= {f"{at}/{name}": array for name, array in fitted.items()}
         spans = conditions_of(table, rows.tolist(), design.names)
         arrays |= {f"{at}/conditions/{name}": span for name, span in spans.items()}
+        ratings = ratings_of(table, rows.tolist())
+        arrays |= {f"{at}/ratings": ratings} if ratings.size else {}
         texts[f"{at}/learners"] = see.learners
         texts[f"{at}/units"] = tuple(sorted({unit[r] for r in rows}))
         texts |= {

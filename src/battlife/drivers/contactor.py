@@ -299,13 +299,23 @@ def _left_closed(error: HardwareError) -> HardwareError:
 
 
 def _opened(session: Session) -> Opened:
-    session.ask(DISARM)
-    began = session.clock()
+    """Say `disarm` and see that it is open; a disturbed line is asked again."""
+    began_s = session.clock()
+    asked = False
     while True:
-        values = session.read().values
+        try:
+            if not asked:
+                session.ask(DISARM)
+                asked, began_s = True, session.clock()
+            values = session.read().values
+        except (RigTimeoutError, ProtocolError) as error:
+            if session.clock() - began_s > SILENT_S:
+                raise _left_closed(error) from error
+            session.rest(SLICE_S)
+            continue
         if values.get("contactors_closed") is False:
             return Opened(False, _codes(values))
-        if session.clock() - began > FOLLOW_S:
+        if session.clock() - began_s > FOLLOW_S:
             raise _still_closed(session.target, "after `disarm`")
 
 

@@ -23,7 +23,7 @@ DAMAGED = ProtocolError("it is no COBS frame")
 class Scripted:
     """A session whose readings are written down; each one takes `reading_s`."""
 
-    target = parse_target("bridge@nowhere")
+    target = parse_target("bridge@/dev/ttyUSB0")
 
     def __init__(self, script: Iterable[Any], reading_s: float = 0.01) -> None:
         self._script, self._reading_s, self._now_s = iter(script), reading_s, 50.0

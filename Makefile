@@ -26,8 +26,9 @@ check: $(STAMP)
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
+# One thread of linear algebra each, as the command line has it.
 test: check
-	$(BIN)/pytest -n auto $(ARGS)
+	OPENBLAS_NUM_THREADS=1 OMP_NUM_THREADS=1 $(BIN)/pytest -n auto $(ARGS)
 
 # What the firmware tests compile, emulate and check with (Debian; nothing else needs it).
 DEPS := gcc-avr avr-libc binutils-avr libsimavr-dev cppcheck clang-14 \

@@ -57,8 +57,8 @@ def draw(figure: "Figure", trace: Trace, results: Results) -> None:
             [now + float(left.value)],  # type: ignore[arg-type]  # one unit
             [threshold * nominal],
             xerr=[
-                [float(left.value) - left.low],  # type: ignore[arg-type]  # one
-                [left.high - float(left.value)],  # type: ignore[arg-type]  # one
+                [float(left.value) - left.low],  # type: ignore[arg-type]  # one number
+                [left.high - float(left.value)],  # type: ignore[arg-type]  # one number
             ],
             fmt="o",
             color=_BAD,

@@ -36,7 +36,7 @@ def draw(figure: "Figure", trace: Trace, results: Results) -> None:
     fall = measured.get("self_discharge_v_per_day")
     bound = measured.get("self_discharge_below_v_per_day")
     if fall is not None and isinstance(fall.value, float):
-        u = 1000.0 * float(fall.uncertainty or 0.0)  # type: ignore[arg-type]  # one
+        u = 1000.0 * float(fall.uncertainty or 0.0)  # type: ignore[arg-type]  # one number
         axis.plot(
             hours,
             curve.columns["steady_fall_v"],
